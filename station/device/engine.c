@@ -1,0 +1,663 @@
+/* The engine: variables and the walk through the steps. */
+#include "device/engine.h"
+
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "device/engine_state.h"
+#include "device/secret.h"
+
+enum {
+	ALWAYS_PROMPT_MS = 1000, /* a prompt that may never come again */
+	SYNC_TRY_LEAST_MS = 100,
+	IDENTITY_LEN = 80,
+};
+
+/* ---- variables ---- */
+
+static struct engine_variable *
+variable_find(const struct engine *engine, const char *name, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < engine->variable_count; i++)
+		if (strlen(engine->variables[i].name) == len &&
+		    memcmp(engine->variables[i].name, name, len) == 0)
+			return (struct engine_variable *)(uintptr_t)&engine
+			    ->variables[i];
+	return NULL;
+}
+
+static const char *
+variable_look_up(
+    void *arg, const char *name, size_t name_len, size_t *len, bool *secret)
+{
+	const struct engine_variable *variable =
+	    variable_find(arg, name, name_len);
+
+	if (variable == NULL)
+		return NULL;
+	*len = variable->len;
+	*secret = variable->secret;
+	return variable->value;
+}
+
+static bool
+name_listed_secret(const struct engine *engine, const char *name)
+{
+	const char *at =
+	    program_text(engine->program, engine->program->secrets);
+
+	for (; at[0] != '\0'; at += strlen(at) + 1)
+		if (strcmp(at, name) == 0)
+			return true;
+	return false;
+}
+
+int
+engine_set(struct engine *engine, const char *name, const void *value,
+    size_t len, bool secret, struct fault *fault)
+{
+	struct engine_variable *variable =
+	    variable_find(engine, name, strlen(name));
+	char *copy;
+
+	if (len > ENGINE_VALUE_MAX)
+		return fault_set(fault, CAUSE_CONSOLE_ERROR,
+		    "%s has %zu bytes; at most %d are possible", name, len,
+		    ENGINE_VALUE_MAX);
+	if (variable == NULL) {
+		if (engine->variable_count == PROGRAM_VARIABLES_MAX ||
+		    strlen(name) >= sizeof(variable->name))
+			return fault_set(
+			    fault, CAUSE_INTERNAL, "too many variables");
+		variable = &engine->variables[engine->variable_count++];
+		*variable = (struct engine_variable){0};
+		(void)text_copy(variable->name, sizeof(variable->name), name);
+	}
+	copy = locked_new(len + 1);
+	if (copy == NULL)
+		return fault_set(fault, CAUSE_INTERNAL, "out of memory");
+	memcpy(copy, value, len);
+	locked_free(variable->value);
+	variable->value = copy;
+	variable->len = len;
+	variable->secret = secret || name_listed_secret(engine, name);
+	if (variable->secret && len > 0)
+		return transcript_hide(
+		    engine->transcript, name, copy, len, fault);
+	return 0;
+}
+
+const char *
+engine_get(const struct engine *engine, const char *name, size_t *len)
+{
+	const struct engine_variable *variable =
+	    variable_find(engine, name, strlen(name));
+
+	if (variable == NULL)
+		return NULL;
+	*len = variable->len;
+	return variable->value;
+}
+
+/* A secret in another form stays one. */
+static int
+secret_made(void *arg, const char *name, size_t name_len, const void *value,
+    size_t len, struct fault *fault)
+{
+	struct engine *engine = arg;
+	char text[PROGRAM_NAME_LEN];
+
+	if (len < SECRET_LINE_MIN)
+		return 0;
+	snprintf(text, sizeof(text), "%.*s", (int)name_len, name);
+	return transcript_hide(engine->transcript, text, value, len, fault);
+}
+
+int
+engine_expand(struct engine *engine, const char *rule, char *to, size_t size,
+    size_t *len, struct fault *fault)
+{
+	return expand_text(&engine->expand, rule, to, size, len, NULL, fault);
+}
+
+/* ---- life ---- */
+
+struct engine *
+engine_new(const struct program *program, struct port *port,
+    struct transcript *transcript, const struct engine_calls *calls,
+    struct fault *fault)
+{
+	struct engine *engine = locked_new(sizeof(*engine));
+	int i;
+
+	if (engine == NULL || !program_check(program)) {
+		fault_set(fault, CAUSE_INTERNAL,
+		    engine == NULL ? "out of memory"
+				   : "the program is damaged");
+		locked_free(engine);
+		return NULL;
+	}
+	engine->program = program;
+	engine->port = port;
+	engine->calls = *calls;
+	engine->pem_clause = -1;
+	engine->expand = (struct expand_calls){.look_up = variable_look_up,
+	    .secret_made = secret_made,
+	    .arg = engine};
+	for (i = 0; i < 2; i++)
+		engine->expand.scratch[i] = locked_new(EXPAND_VALUE_MAX);
+	engine->transcript = transcript;
+	if (transcript == NULL) {
+		/* It still knows which texts no fault may show. */
+		engine->transcript = transcript_new(-1, 0);
+		engine->transcript_owned = true;
+	}
+	if (engine->transcript == NULL || engine->expand.scratch[0] == NULL ||
+	    engine->expand.scratch[1] == NULL) {
+		fault_set(fault, CAUSE_INTERNAL, "out of memory");
+		engine_free(engine);
+		return NULL;
+	}
+	return engine;
+}
+
+void
+engine_free(struct engine *engine)
+{
+	size_t i;
+
+	if (engine == NULL)
+		return;
+	for (i = 0; i < engine->variable_count; i++)
+		locked_free(engine->variables[i].value);
+	for (i = 0; i < engine->ignore_count; i++)
+		pattern_free(engine->ignore[i].pattern);
+	locked_free(engine->expand.scratch[0]);
+	locked_free(engine->expand.scratch[1]);
+	if (engine->transcript_owned)
+		transcript_free(engine->transcript);
+	locked_free(engine);
+}
+
+/* ---- steps ---- */
+
+static const char *
+text_of(const struct engine *engine, uint32_t offset)
+{
+	return program_text(engine->program, offset);
+}
+
+/* Expands a text of the program into engine->text. */
+static int
+step_expand(struct engine *engine, uint32_t offset, struct fault *fault)
+{
+	return engine_expand(engine, text_of(engine, offset), engine->text,
+	    sizeof(engine->text), &engine->text_len, fault);
+}
+
+/* Before something is sent the device has to be at its prompt. */
+static int
+prompt_await(struct engine *engine, const struct engine_wait *step_wait,
+    struct fault *fault)
+{
+	const char *prompt = text_of(engine, engine->program->console.prompt);
+	struct engine_wait wait = {.step = step_wait->step,
+	    .literal = prompt,
+	    .timeout_ms = step_wait->timeout_ms,
+	    .deadline_ms = step_wait->deadline_ms};
+
+	if (prompt[0] == '\0')
+		return 0;
+	if (engine->in_always) {
+		wait.timeout_ms = ALWAYS_PROMPT_MS;
+		wait.deadline_ms = clock_deadline(ALWAYS_PROMPT_MS);
+	}
+	if (console_wait(engine, &wait, fault) == 0)
+		return 0;
+	if (engine->in_always && fault->cause == CAUSE_CONSOLE_TIMEOUT) {
+		fault_clear(fault);
+		return 0;
+	}
+	return -1;
+}
+
+/* Waits for the continuation prompt of a value that is given in lines. */
+static int
+continuation_await(struct engine *engine, struct engine_wait *wait,
+    const struct program_clause *clause, struct fault *fault)
+{
+	int result;
+
+	wait->literal = text_of(engine,
+	    clause->name != 0 ? clause->name : engine->program->console.prompt);
+	wait->done = false;
+	result = console_wait(engine, wait, fault);
+	wait->literal = NULL;
+	wait->done = false;
+	return result;
+}
+
+/* then_lines: each line of the value once the device asks for it. */
+static int
+lines_send(struct engine *engine, struct engine_wait *wait,
+    const struct program_clause *clause, struct fault *fault)
+{
+	const char *line, *end, *stop;
+	char *value = locked_new(sizeof(engine->text));
+	size_t len, line_len;
+	int result = -1;
+
+	if (value == NULL) {
+		fault_set(fault, CAUSE_INTERNAL, "out of memory");
+		goto out;
+	}
+	if (engine_expand(engine, text_of(engine, clause->text), value,
+		sizeof(engine->text), &len, fault) != 0)
+		goto out;
+	stop = value + len;
+	for (line = value; line < stop; line = end + 1) {
+		end = memchr(line, '\n', (size_t)(stop - line));
+		if (end == NULL)
+			end = stop;
+		line_len = (size_t)(end - line);
+		if (line_len > 0 && line[line_len - 1] == '\r')
+			line_len--;
+		if (continuation_await(engine, wait, clause, fault) != 0 ||
+		    console_send(engine, line, line_len, clause->number,
+			wait->deadline_ms, fault) != 0)
+			goto out;
+	}
+	if (clause->other != 0) {
+		if (continuation_await(engine, wait, clause, fault) != 0 ||
+		    step_expand(engine, clause->other, fault) != 0 ||
+		    console_send(engine, engine->text, engine->text_len,
+			engine->program->console.eol, wait->deadline_ms,
+			fault) != 0)
+			goto out;
+	}
+	result = 0;
+out:
+	locked_free(value);
+	return result;
+}
+
+static int
+step_send(struct engine *engine, const struct program_step *step,
+    struct engine_wait *wait, struct fault *fault)
+{
+	const struct program_clause *clause;
+	uint32_t i;
+
+	if (step->action == ACTION_SEND) {
+		if (prompt_await(engine, wait, fault) != 0 ||
+		    step_expand(engine, step->text, fault) != 0 ||
+		    console_send(engine, engine->text, engine->text_len,
+			engine->program->console.eol, wait->deadline_ms,
+			fault) != 0)
+			return -1;
+	}
+	for (i = step->clause; i < step->clause + step->clause_count; i++) {
+		clause = &engine->program->clauses[i];
+		if (clause->kind == CLAUSE_LINES &&
+		    lines_send(engine, wait, clause, fault) != 0)
+			return -1;
+	}
+	/* Nothing to wait for: a console without prompt, and no pattern. */
+	if (wait->count == 0 && engine->program->console.prompt == 0)
+		return 0;
+	return console_wait(engine, wait, fault);
+}
+
+static int64_t
+deadline_within(const struct engine *engine, int64_t timeout_ms)
+{
+	int64_t deadline = clock_deadline(timeout_ms);
+
+	return deadline < engine->deadline_ms ? deadline : engine->deadline_ms;
+}
+
+static int
+step_talk(
+    struct engine *engine, const struct program_step *step, struct fault *fault)
+{
+	struct engine_wait wait;
+	int result;
+
+	result = wait_open(engine, &wait, step, fault);
+	wait.timeout_ms = step->timeout_ms;
+	wait.deadline_ms = deadline_within(engine, step->timeout_ms);
+	if (result == 0)
+		result = step_send(engine, step, &wait, fault);
+	wait_close(&wait);
+	return result;
+}
+
+static int
+step_sync(
+    struct engine *engine, const struct program_step *step, struct fault *fault)
+{
+	struct engine_wait wait = {
+	    .step = step, .timeout_ms = step->timeout_ms};
+	int64_t span_ms = step->timeout_ms / (step->number + 1);
+	uint32_t i;
+	int settled;
+
+	wait.literal = text_of(engine,
+	    step->other != 0 ? step->other : engine->program->console.prompt);
+	if (span_ms < SYNC_TRY_LEAST_MS)
+		span_ms = SYNC_TRY_LEAST_MS;
+	if (step_expand(engine, step->text, fault) != 0)
+		return -1;
+	for (i = 0; i < step->number; i++) {
+		console_forget_line(engine);
+		wait.deadline_ms = deadline_within(engine, span_ms);
+		if (console_send_raw(engine, engine->text, engine->text_len,
+			wait.deadline_ms + span_ms, fault) != 0)
+			return -1;
+		settled = console_settle(engine, &wait, step->quiet_ms, fault);
+		if (settled != 0)
+			return settled < 0 ? -1 : 0;
+	}
+	return wait_over(engine, &wait, fault);
+}
+
+static int
+step_set(struct engine *engine, const struct program_clause *clause,
+    struct fault *fault)
+{
+	bool secret = false;
+
+	if (expand_text(&engine->expand, text_of(engine, clause->text),
+		engine->text, sizeof(engine->text), &engine->text_len, &secret,
+		fault) != 0)
+		return -1;
+	return engine_set(engine, text_of(engine, clause->name), engine->text,
+	    engine->text_len, secret, fault);
+}
+
+static int
+step_assert(struct engine *engine, const struct program_clause *clause,
+    struct fault *fault)
+{
+	char *first = locked_new(EXPAND_VALUE_MAX), why[PATTERN_ERROR_LEN];
+	char shown[2][ENGINE_SHOWN_LEN];
+	struct pattern *pattern = NULL;
+	size_t len = 0;
+	bool good = false;
+	int result = -1;
+
+	if (first == NULL) {
+		fault_set(fault, CAUSE_INTERNAL, "out of memory");
+		goto out;
+	}
+	if (engine_expand(engine, text_of(engine, clause->text), first,
+		EXPAND_VALUE_MAX, &len, fault) != 0 ||
+	    step_expand(engine, clause->other, fault) != 0)
+		goto out;
+	if (clause->kind == CLAUSE_EQUALS) {
+		good = len == engine->text_len &&
+		       CRYPTO_memcmp(first, engine->text, len) == 0;
+	} else {
+		pattern = pattern_new(engine->text, why);
+		good = pattern != NULL && pattern_match(pattern, first, len);
+	}
+	result = good ? 0 : -1;
+	if (good)
+		goto out;
+	line_show(engine, shown[0], first, len);
+	line_show(engine, shown[1], engine->text, engine->text_len);
+	fault_set(fault, CAUSE_READBACK_MISMATCH,
+	    clause->kind == CLAUSE_EQUALS ? "%.80s is \"%s\", not \"%s\""
+					  : "%.80s is \"%s\", not like \"%s\"",
+	    text_of(engine, clause->text), shown[0], shown[1]);
+out:
+	pattern_free(pattern);
+	locked_free(first);
+	return result;
+}
+
+static int
+identity_text(struct engine *engine, uint32_t offset, const char *what,
+    char to[IDENTITY_LEN], struct fault *fault)
+{
+	if (step_expand(engine, offset, fault) != 0)
+		return -1;
+	if (text_copy(to, IDENTITY_LEN, engine->text) == 0)
+		return 0;
+	return fault_set(fault, CAUSE_CONSOLE_ERROR,
+	    "the unit's %s has %zu bytes; at most %d are possible", what,
+	    engine->text_len, IDENTITY_LEN - 1);
+}
+
+static int
+step_identify(
+    struct engine *engine, const struct program_step *step, struct fault *fault)
+{
+	char serial[IDENTITY_LEN], mac[IDENTITY_LEN];
+
+	if (identity_text(engine, step->text, "serial", serial, fault) != 0 ||
+	    identity_text(engine, step->other, "mac", mac, fault) != 0)
+		return -1;
+	if (engine->calls.identify == NULL)
+		return 0;
+	return engine->calls.identify(
+	    engine->calls.arg, engine, serial, mac, fault);
+}
+
+static int
+step_register(
+    struct engine *engine, const struct program_step *step, struct fault *fault)
+{
+	if (step_expand(engine, step->text, fault) != 0)
+		return -1;
+	if (engine->calls.enroll == NULL)
+		return fault_set(fault, CAUSE_INTERNAL,
+		    "nobody takes the certificate request");
+	return engine->calls.enroll(
+	    engine->calls.arg, engine, engine->text, fault);
+}
+
+static int
+clauses_apply(
+    struct engine *engine, const struct program_step *step, struct fault *fault)
+{
+	const struct program_clause *clause;
+	uint32_t i;
+	int result = 0;
+
+	for (i = step->clause;
+	     i < step->clause + step->clause_count && result == 0; i++) {
+		clause = &engine->program->clauses[i];
+		if (clause->kind == CLAUSE_SET)
+			result = step_set(engine, clause, fault);
+		else if (clause->kind == CLAUSE_EQUALS ||
+			 clause->kind == CLAUSE_MATCHES)
+			result = step_assert(engine, clause, fault);
+	}
+	return result;
+}
+
+static int
+step_act(
+    struct engine *engine, const struct program_step *step, struct fault *fault)
+{
+	switch ((enum program_action)step->action) {
+	case ACTION_SYNC:
+		return step_sync(engine, step, fault);
+	case ACTION_SEND:
+	case ACTION_EXPECT:
+		return step_talk(engine, step, fault);
+	case ACTION_IDENTIFY:
+		return step_identify(engine, step, fault);
+	case ACTION_REGISTER:
+		return step_register(engine, step, fault);
+	case ACTION_DELAY:
+		return port_wait_us(
+		    engine->port, step->number * INT64_C(1000), fault);
+	case ACTION_BAUD:
+		return port_set_baud(engine->port, step->number, fault);
+	case ACTION_RESET:
+		console_forget_line(engine);
+		return port_run_sequence(
+		    engine->port, text_of(engine, step->text), fault);
+	default:
+		return 0; /* set and assert are clauses */
+	}
+}
+
+static void
+step_progress(struct engine *engine, const struct program_step *step)
+{
+	uint32_t total =
+	    engine->program->step_count + engine->program->always_count;
+
+	if (engine->calls.progress == NULL)
+		return;
+	engine->calls.progress(engine->calls.arg,
+	    engine->steps_done < total ? engine->steps_done : total, total,
+	    step->action == ACTION_SEND ? text_of(engine, step->text) : "");
+}
+
+static int
+steps_run(struct engine *, uint32_t first, uint32_t end, struct fault *);
+
+/* Sets the loop's variables for one turn; clauses: LIST, its ITEMs, ... */
+static int
+foreach_set(struct engine *engine, const struct program_step *step,
+    uint32_t turn, struct fault *fault)
+{
+	const struct program_clause *clauses = engine->program->clauses;
+	uint32_t i = step->clause, end = i + step->clause_count;
+	struct program_clause item;
+
+	for (; i < end; i += clauses[i].number + 1) {
+		if (clauses[i].kind != CLAUSE_LIST || turn >= clauses[i].number)
+			continue;
+		item = clauses[i + 1 + turn];
+		item.name = clauses[i].name;
+		if (step_set(engine, &item, fault) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+foreach_run(struct engine *engine, uint32_t at, struct fault *fault)
+{
+	const struct program_step *step = &engine->program->steps[at];
+	uint32_t turns = 0, turn;
+
+	if (step->clause_count > 0 &&
+	    engine->program->clauses[step->clause].kind == CLAUSE_LIST)
+		turns = engine->program->clauses[step->clause].number;
+	for (turn = 0; turn < turns; turn++)
+		if (foreach_set(engine, step, turn, fault) != 0 ||
+		    steps_run(engine, at + 1, step->end, fault) != 0)
+			return -1;
+	return 0;
+}
+
+static int
+chunks_run(struct engine *engine, uint32_t at, struct fault *fault)
+{
+	const struct program_step *step = &engine->program->steps[at];
+	char *value = locked_new(EXPAND_VALUE_MAX);
+	size_t len, i, part;
+	bool secret = false;
+	int result = -1;
+
+	if (value == NULL || step->number == 0) {
+		fault_set(fault, CAUSE_INTERNAL, "out of memory");
+		goto out;
+	}
+	if (expand_text(&engine->expand, text_of(engine, step->text), value,
+		EXPAND_VALUE_MAX, &len, &secret, fault) != 0)
+		goto out;
+	for (i = 0; i < len; i += part) {
+		part = len - i < step->number ? len - i : step->number;
+		if (engine_set(engine, "chunk", value + i, part,
+			secret && part >= SECRET_LINE_MIN, fault) != 0 ||
+		    steps_run(engine, at + 1, step->end, fault) != 0)
+			goto out;
+	}
+	result = 0;
+out:
+	locked_free(value);
+	return result;
+}
+
+static int
+step_run(struct engine *engine, uint32_t at, struct fault *fault)
+{
+	const struct program_step *step = &engine->program->steps[at];
+	int result;
+
+	if (!engine->in_always && clock_remaining_ms(engine->deadline_ms) == 0)
+		return fault_set(fault, CAUSE_CONSOLE_TIMEOUT,
+		    "the console's steps take longer than %u s",
+		    (unsigned)engine->program->console.total_timeout_ms / 1000);
+	if (step->action == ACTION_FOREACH)
+		return foreach_run(engine, at, fault);
+	if (step->action == ACTION_CHUNKS)
+		return chunks_run(engine, at, fault);
+	step_progress(engine, step);
+	result = step_act(engine, step, fault);
+	if (result == 0)
+		result = clauses_apply(engine, step, fault);
+	engine->steps_done++;
+	/* The calls' own faults speak for themselves. */
+	if (result != 0 && step->action != ACTION_IDENTIFY &&
+	    step->action != ACTION_REGISTER)
+		step_fault(engine, step, fault);
+	return result;
+}
+
+static int
+steps_run(
+    struct engine *engine, uint32_t first, uint32_t end, struct fault *fault)
+{
+	uint32_t i, action;
+
+	for (i = first; i < end; i++) {
+		if (step_run(engine, i, fault) != 0)
+			return -1;
+		action = engine->program->steps[i].action;
+		if (action == ACTION_FOREACH || action == ACTION_CHUNKS)
+			i = engine->program->steps[i].end - 1;
+	}
+	return 0;
+}
+
+int
+engine_run(struct engine *engine, struct fault *fault)
+{
+	const struct program *program = engine->program;
+	uint32_t always_end = program->step_count + program->always_count;
+	struct fault always_fault = {0};
+	int result, always_result = 0;
+
+	fault_clear(fault);
+	engine->deadline_ms = clock_deadline(program->console.total_timeout_ms);
+	result = ignore_open(engine, fault);
+	if (result == 0)
+		result =
+		    port_set_baud(engine->port, program->console.baud, fault);
+	if (result == 0)
+		result = steps_run(engine, 0, program->step_count, fault);
+	engine->in_always = true;
+	engine->deadline_ms = clock_deadline(program->console.total_timeout_ms);
+	/* Without a unit there is nobody to leave in order. */
+	if (result == 0 || fault->cause != CAUSE_UNPLUGGED)
+		always_result = steps_run(
+		    engine, program->step_count, always_end, &always_fault);
+	engine->in_always = false;
+	if (result == 0 && always_result != 0)
+		*fault = always_fault;
+	return result != 0 ? result : always_result;
+}

@@ -1,0 +1,582 @@
+/* Steps from YAML: one function a key. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "device/port.h"
+#include "device/program_reader.h"
+
+enum {
+	TRIES_DEFAULT = 5,
+	TRIES_MOST = 100,
+	QUIET_DEFAULT_MS = 200,
+	SPAN_MOST_MS = 3600 * 1000,
+	CHUNK_MOST = 1024,
+};
+
+/* A key of the map whose value is any text, may be absent. */
+static const char *
+map_text(struct program_reader *reader, struct yaml_node *map, const char *key,
+    bool required)
+{
+	struct yaml_node *node = yaml_get(map, key);
+
+	if (node == NULL) {
+		if (required)
+			yaml_problem(reader->document, map, reader->problems,
+			    "\"%s\" is missing", key);
+		return NULL;
+	}
+	return reader_scalar(reader, node);
+}
+
+/* The same, checked, as an offset into the pool. */
+static uint32_t
+map_pool(struct program_reader *reader, struct yaml_node *map, const char *key,
+    bool required)
+{
+	const char *text = map_text(reader, map, key, required);
+	const struct yaml_node *node = yaml_get(map, key);
+
+	if (text == NULL)
+		return 0;
+	reader_check_text(reader, node, text);
+	return reader_pool(reader, node, text);
+}
+
+static uint32_t
+span_get(struct program_reader *reader, struct yaml_node *map, const char *key,
+    uint32_t otherwise)
+{
+	int64_t ms = otherwise;
+
+	if (yaml_get_span(reader->document, map, key, false, &ms,
+		reader->problems) == 0 &&
+	    ms > SPAN_MOST_MS) {
+		yaml_problem(reader->document, yaml_get(map, key),
+		    reader->problems, "too long; accepted is at most 1h");
+		ms = otherwise;
+	}
+	return (uint32_t)ms;
+}
+
+static struct program_clause *
+named_clause(struct program_reader *reader, const struct yaml_node *node,
+    enum program_clause_kind kind, const char *name)
+{
+	struct program_clause *clause = reader_clause(reader, node, kind);
+
+	if (clause != NULL)
+		clause->name = reader_pool(reader, node, name);
+	return clause;
+}
+
+void
+reader_expect(struct program_reader *reader, struct yaml_node *map)
+{
+	struct program_clause *clause;
+	struct yaml_node *node;
+	const char *text;
+	bool is_prompt;
+
+	if (map == NULL)
+		return;
+	for (node = map->child; node != NULL; node = node->next) {
+		node->known = true;
+		text = reader_scalar(reader, node);
+		if (text == NULL)
+			continue;
+		is_prompt = strcmp(text, "prompt") == 0;
+		if (is_prompt && reader->program->console.prompt == 0)
+			yaml_problem(reader->document, node, reader->problems,
+			    "the console has no prompt");
+		if (!is_prompt)
+			reader_check_pattern(reader, node, text, false);
+		clause = named_clause(reader, node,
+		    is_prompt ? CLAUSE_PROMPT : CLAUSE_EXPECT, node->key);
+		if (clause != NULL && !is_prompt)
+			clause->text = reader_pool(reader, node, text);
+	}
+}
+
+/* capture: {name: pattern} or {name: {pem: LABEL}}. */
+static void
+capture_read(struct program_reader *reader, struct yaml_node *map)
+{
+	struct program_clause *clause;
+	struct yaml_node *node;
+	const char *text;
+
+	if (map == NULL)
+		return;
+	for (node = map->child; node != NULL; node = node->next) {
+		node->known = true;
+		if (node->kind == YAML_KIND_MAP) {
+			text = map_text(reader, node, "pem", true);
+			yaml_map_finish(
+			    reader->document, node, reader->problems);
+			clause = named_clause(
+			    reader, node, CLAUSE_CAPTURE_PEM, node->key);
+		} else {
+			text = reader_scalar(reader, node);
+			if (text != NULL)
+				reader_check_pattern(reader, node, text, true);
+			clause = named_clause(
+			    reader, node, CLAUSE_CAPTURE, node->key);
+		}
+		if (clause != NULL && text != NULL)
+			clause->text = reader_pool(reader, node, text);
+		reader_define(reader, node, node->key);
+	}
+}
+
+static void
+set_read(struct program_reader *reader, struct yaml_node *map)
+{
+	struct program_clause *clause;
+	struct yaml_node *node;
+	const char *text;
+
+	if (map == NULL)
+		return;
+	for (node = map->child; node != NULL; node = node->next) {
+		node->known = true;
+		text = reader_scalar(reader, node);
+		clause = named_clause(reader, node, CLAUSE_SET, node->key);
+		if (text == NULL || clause == NULL)
+			continue;
+		reader_check_text(reader, node, text);
+		clause->text = reader_pool(reader, node, text);
+		reader_define(reader, node, node->key);
+	}
+}
+
+/* One of an assert's pair: equals: [A, B] or matches: [A, PATTERN]. */
+static void
+pair_read(struct program_reader *reader, struct yaml_node *pair,
+    enum program_clause_kind kind)
+{
+	struct program_clause *clause;
+	const char *first, *second;
+
+	if (pair->children != 2) {
+		yaml_problem(reader->document, pair, reader->problems,
+		    "accepted is a list of two texts");
+		return;
+	}
+	first = reader_scalar(reader, pair->child);
+	second = reader_scalar(reader, pair->child->next);
+	clause = reader_clause(reader, pair, kind);
+	if (first == NULL || second == NULL || clause == NULL)
+		return;
+	reader_check_text(reader, pair->child, first);
+	if (kind == CLAUSE_MATCHES)
+		reader_check_pattern(reader, pair->child->next, second, false);
+	else
+		reader_check_text(reader, pair->child->next, second);
+	clause->text = reader_pool(reader, pair->child, first);
+	clause->other = reader_pool(reader, pair->child->next, second);
+}
+
+static void
+assert_read(struct program_reader *reader, struct yaml_node *list)
+{
+	struct yaml_node *node, *pair;
+
+	for (node = list != NULL ? list->child : NULL; node != NULL;
+	     node = node->next) {
+		pair = node->kind != YAML_KIND_MAP
+			   ? NULL
+			   : yaml_get_list(reader->document, node, "equals",
+				 false, reader->problems);
+		if (pair != NULL)
+			pair_read(reader, pair, CLAUSE_EQUALS);
+		pair = node->kind != YAML_KIND_MAP
+			   ? NULL
+			   : yaml_get_list(reader->document, node, "matches",
+				 false, reader->problems);
+		if (pair != NULL)
+			pair_read(reader, pair, CLAUSE_MATCHES);
+		if (node->kind != YAML_KIND_MAP || node->children != 1)
+			yaml_problem(reader->document, node, reader->problems,
+			    "accepted is {equals: [A, B]} or "
+			    "{matches: [A, PATTERN]}");
+		else
+			yaml_map_finish(
+			    reader->document, node, reader->problems);
+	}
+}
+
+/* then_lines: {value, eol, wait, end}. */
+static void
+lines_read(struct program_reader *reader, struct yaml_node *map)
+{
+	static const char *const eols[] = {"lf", "crlf", "cr", "none", NULL};
+	int eol = (int)reader->program->console.eol;
+	struct program_clause *clause;
+	const char *wait;
+
+	if (map == NULL)
+		return;
+	clause = reader_clause(reader, map, CLAUSE_LINES);
+	if (clause == NULL)
+		return;
+	clause->text = map_pool(reader, map, "value", true);
+	clause->other = map_pool(reader, map, "end", false);
+	(void)yaml_get_choice(
+	    reader->document, map, "eol", false, eols, &eol, reader->problems);
+	clause->number = (uint32_t)eol;
+	wait = map_text(reader, map, "wait", false);
+	if (wait != NULL && strcmp(wait, "prompt") != 0)
+		clause->name = reader_pool(reader, map, wait);
+	else if (reader->program->console.prompt == 0)
+		yaml_problem(reader->document, map, reader->problems,
+		    "the console has no prompt to wait for; say what to wait "
+		    "for");
+	yaml_map_finish(reader->document, map, reader->problems);
+}
+
+static void
+sync_read(struct program_reader *reader, struct yaml_node *map,
+    struct program_step *step)
+{
+	int64_t tries = TRIES_DEFAULT;
+	const char *until;
+
+	step->text = map_pool(reader, map, "send", true);
+	until = map_text(reader, map, "until", false);
+	if (until != NULL && strcmp(until, "prompt") != 0)
+		step->other = reader_pool(reader, map, until);
+	else if (reader->program->console.prompt == 0)
+		yaml_problem(reader->document, map, reader->problems,
+		    "the console has no prompt to wait for");
+	(void)yaml_get_integer(reader->document, map, "tries", false, 1,
+	    TRIES_MOST, &tries, reader->problems);
+	step->number = (uint32_t)tries;
+	step->quiet_ms = span_get(reader, map, "quiet", QUIET_DEFAULT_MS);
+	yaml_map_finish(reader->document, map, reader->problems);
+}
+
+static void
+reset_read(struct program_reader *reader, struct yaml_node *map,
+    struct program_step *step)
+{
+	const char *lines = map_text(reader, map, "lines", true), *why;
+
+	if (lines != NULL) {
+		why = port_sequence_error(lines);
+		if (why != NULL)
+			yaml_problem(reader->document, yaml_get(map, "lines"),
+			    reader->problems, "bad line sequence: %s", why);
+		step->text = reader_pool(reader, map, lines);
+	}
+	yaml_map_finish(reader->document, map, reader->problems);
+}
+
+static void
+identify_read(struct program_reader *reader, struct yaml_node *map,
+    struct program_step *step)
+{
+	step->text = map_pool(reader, map, "serial", false);
+	step->other = map_pool(reader, map, "mac", false);
+	if (step->text == 0 && step->other == 0)
+		yaml_problem(reader->document, map, reader->problems,
+		    "accepted are serial and mac, at least one");
+	if (step->text != 0)
+		reader->program->identifies = 1;
+	yaml_map_finish(reader->document, map, reader->problems);
+}
+
+static void
+register_read(struct program_reader *reader, struct yaml_node *map,
+    struct program_step *step)
+{
+	step->text = map_pool(reader, map, "csr", true);
+	reader_define(reader, map, "device_cert");
+	reader_define(reader, map, "certificate_id");
+	reader->program->registers = 1;
+	yaml_map_finish(reader->document, map, reader->problems);
+}
+
+static void
+chunks_read(struct program_reader *reader, struct yaml_node *map,
+    struct program_step *step)
+{
+	int64_t size = 0;
+
+	step->text = map_pool(reader, map, "value", true);
+	(void)yaml_get_integer(reader->document, map, "size", true, 1,
+	    CHUNK_MOST, &size, reader->problems);
+	step->number = (uint32_t)size;
+	reader_define(reader, map, "chunk");
+	yaml_map_finish(reader->document, map, reader->problems);
+}
+
+/* foreach: {k: [..], v: [..]}: lists of equal length, walked in step. */
+static void
+foreach_read(struct program_reader *reader, struct yaml_node *map)
+{
+	struct program_clause *clause;
+	struct yaml_node *list, *item;
+	const char *text;
+
+	for (list = map->child; list != NULL; list = list->next) {
+		list->known = true;
+		if (list->kind != YAML_KIND_LIST || list->children == 0 ||
+		    list->children != map->child->children) {
+			yaml_problem(reader->document, list, reader->problems,
+			    "accepted are lists of the same "
+			    "length, at least 1");
+			continue;
+		}
+		clause = named_clause(reader, list, CLAUSE_LIST, list->key);
+		if (clause != NULL)
+			clause->number = (uint32_t)list->children;
+		for (item = list->child; item != NULL; item = item->next) {
+			text = reader_scalar(reader, item);
+			clause = reader_clause(reader, item, CLAUSE_ITEM);
+			if (text == NULL || clause == NULL)
+				continue;
+			reader_check_text(reader, item, text);
+			clause->text = reader_pool(reader, item, text);
+		}
+	}
+	for (list = map->child; list != NULL; list = list->next)
+		reader_define(reader, list, list->key);
+}
+
+static void
+extra_refuse(struct program_reader *reader, struct yaml_node *map,
+    const char *key, const char *where)
+{
+	const struct yaml_node *node = yaml_get(map, key);
+
+	if (node != NULL)
+		yaml_problem(reader->document, node, reader->problems,
+		    "%s belongs to a step with %s", key, where);
+}
+
+/* The keys that a step may carry beside its action. */
+static void
+extras_read(struct program_reader *reader, struct yaml_node *map,
+    struct program_step *step)
+{
+	struct yaml_document *document = reader->document;
+	struct problems *problems = reader->problems;
+	bool sends = step->action == ACTION_SEND;
+
+	if (!sends)
+		extra_refuse(reader, map, "then_lines", "send");
+	if (!sends && step->action != ACTION_EXPECT) {
+		extra_refuse(reader, map, "expect", "send");
+		extra_refuse(reader, map, "capture", "send or expect");
+	}
+	step->timeout_ms =
+	    span_get(reader, map, "timeout", reader->default_timeout_ms);
+	lines_read(
+	    reader, yaml_get_map(document, map, "then_lines", false, problems));
+	reader_expect(
+	    reader, yaml_get_map(document, map, "expect", false, problems));
+	capture_read(
+	    reader, yaml_get_map(document, map, "capture", false, problems));
+	assert_read(
+	    reader, yaml_get_list(document, map, "assert", false, problems));
+	step->clause_count = reader->program->clause_count - step->clause;
+}
+
+/*
+ * Keys of which a step has exactly one; expect and assert stand for
+ * themselves when none of the others is there.
+ */
+static const struct {
+	const char *key;
+	enum program_action action;
+	bool is_map;
+} actions[] = {
+    {"sync", ACTION_SYNC, true},
+    {"send", ACTION_SEND, false},
+    {"set", ACTION_SET, true},
+    {"identify", ACTION_IDENTIFY, true},
+    {"register", ACTION_REGISTER, true},
+    {"delay", ACTION_DELAY, false},
+    {"baud", ACTION_BAUD, false},
+    {"reset", ACTION_RESET, true},
+    {"expect", ACTION_EXPECT, true},
+    {"assert", ACTION_ASSERT, false},
+};
+enum {
+	ACTIONS = sizeof(actions) / sizeof(actions[0]),
+	ALONE = 8
+};
+
+/* Which action the map is; -1 with a problem when none or several. */
+static int
+action_find(struct program_reader *reader, struct yaml_node *map)
+{
+	int found = -1, i;
+
+	for (i = 0; i < ACTIONS; i++) {
+		if (yaml_get(map, actions[i].key) == NULL)
+			continue;
+		if (found >= 0 && i >= ALONE)
+			break;
+		if (found >= 0) {
+			yaml_problem(reader->document, map, reader->problems,
+			    "a step does one thing; here are %s and %s",
+			    actions[found].key, actions[i].key);
+			return -1;
+		}
+		found = i;
+	}
+	if (found < 0)
+		yaml_problem(reader->document, map, reader->problems,
+		    "a step without an action; accepted are sync, send, "
+		    "expect, set, assert, identify, register, delay, baud, "
+		    "reset, foreach, foreach_chunk");
+	return found;
+}
+
+static void
+action_read(struct program_reader *reader, struct yaml_node *map, int which,
+    struct program_step *step)
+{
+	const char *key = actions[which].key;
+	struct yaml_node *value = NULL;
+	int64_t number = 0;
+
+	step->action = actions[which].action;
+	if (actions[which].is_map) {
+		value = yaml_get_map(
+		    reader->document, map, key, true, reader->problems);
+		if (value == NULL)
+			return;
+	}
+	switch (actions[which].action) {
+	case ACTION_SYNC:
+		sync_read(reader, value, step);
+		break;
+	case ACTION_SEND:
+		step->text = map_pool(reader, map, key, true);
+		break;
+	case ACTION_SET:
+		set_read(reader, value);
+		break;
+	case ACTION_IDENTIFY:
+		identify_read(reader, value, step);
+		break;
+	case ACTION_REGISTER:
+		register_read(reader, value, step);
+		break;
+	case ACTION_DELAY:
+		step->number = span_get(reader, map, key, 0);
+		break;
+	case ACTION_BAUD:
+		if (yaml_get_integer(reader->document, map, key, true, 300,
+			4000000, &number, reader->problems) == 0)
+			step->number = (uint32_t)number;
+		break;
+	case ACTION_RESET:
+		reset_read(reader, value, step);
+		break;
+	default:
+		break; /* expect and assert are read with the extras */
+	}
+}
+
+static struct program_step *
+step_new(struct program_reader *reader, const struct yaml_node *node)
+{
+	struct program_step *step;
+
+	if (reader->step_count == PROGRAM_STEPS_MAX) {
+		yaml_problem(reader->document, node, reader->problems,
+		    "too many steps; accepted are %d in all",
+		    PROGRAM_STEPS_MAX);
+		return NULL;
+	}
+	step = &reader->program->steps[reader->step_count++];
+	memset(step, 0, sizeof(*step));
+	step->line = (uint32_t)node->line;
+	step->clause = reader->program->clause_count;
+	return step;
+}
+
+static void
+plain_step_read(struct program_reader *reader, struct yaml_node *map)
+{
+	struct program_step *step;
+	int which = action_find(reader, map);
+
+	step = which >= 0 ? step_new(reader, map) : NULL;
+	if (step == NULL)
+		return;
+	action_read(reader, map, which, step);
+	extras_read(reader, map, step);
+}
+
+/* A loop, whose body is `steps` or what else stands in the same map. */
+static void
+loop_read(struct program_reader *reader, struct yaml_node *map,
+    struct yaml_node *head, enum program_action action)
+{
+	struct program_step *step;
+	struct yaml_node *body;
+
+	step = step_new(reader, map);
+	if (step == NULL)
+		return;
+	step->action = action;
+	step->timeout_ms = reader->default_timeout_ms;
+	if (reader->depth == PROGRAM_DEPTH_MAX) {
+		yaml_problem(reader->document, map, reader->problems,
+		    "loops within loops; accepted are %d", PROGRAM_DEPTH_MAX);
+		return;
+	}
+	reader->depth++;
+	if (action == ACTION_CHUNKS)
+		chunks_read(reader, head, step);
+	else
+		foreach_read(reader, head);
+	step->clause_count = reader->program->clause_count - step->clause;
+	body = yaml_get(map, "steps");
+	if (body != NULL)
+		reader_steps(reader, body);
+	else
+		plain_step_read(reader, map);
+	reader->depth--;
+	step->end = reader->step_count;
+}
+
+static void
+step_read(struct program_reader *reader, struct yaml_node *map)
+{
+	struct yaml_node *head;
+
+	if (map->kind != YAML_KIND_MAP) {
+		yaml_problem(reader->document, map, reader->problems,
+		    "a step is a map such as {send: \"id\"}");
+		return;
+	}
+	if ((head = yaml_get_map(reader->document, map, "foreach", false,
+		 reader->problems)) != NULL)
+		loop_read(reader, map, head, ACTION_FOREACH);
+	else if ((head = yaml_get_map(reader->document, map, "foreach_chunk",
+		      false, reader->problems)) != NULL)
+		loop_read(reader, map, head, ACTION_CHUNKS);
+	else
+		plain_step_read(reader, map);
+	yaml_map_finish(reader->document, map, reader->problems);
+}
+
+void
+reader_steps(struct program_reader *reader, struct yaml_node *list)
+{
+	struct yaml_node *node;
+
+	if (list->kind != YAML_KIND_LIST) {
+		yaml_problem(reader->document, list, reader->problems,
+		    "accepted is a list of steps");
+		return;
+	}
+	for (node = list->child; node != NULL; node = node->next)
+		step_read(reader, node);
+}

@@ -1,0 +1,178 @@
+#include "lot/config_parts.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "lot/name.h"
+
+/* The calls whose rate may be set: those that the cloud role makes. */
+static const char *const operations[] = {"AddThingToThingGroup", "AttachPolicy",
+    "AttachThingPrincipal", "CreateCertificateFromCsr", "CreateThing",
+    "DeleteCertificate", "DeleteThing", "DescribeCertificate", "DescribeThing",
+    "DetachPolicy", "DetachThingPrincipal", "GetCallerIdentity",
+    "ListAttachedPolicies", "ListCertificates", "ListPrincipalThings",
+    "ListThingPrincipals", "RegisterThing", "RemoveThingFromThingGroup",
+    "UpdateCertificate", "UpdateThing", NULL};
+
+static bool
+is_operation(const char *name)
+{
+	for (size_t at = 0; operations[at] != NULL; at++)
+		if (text_equal(operations[at], name))
+			return true;
+	return false;
+}
+
+/* "https://HOST[:PORT]" and nothing behind it. */
+static void
+read_endpoint(struct config_reader *reader, struct yaml_node *map,
+    const char *key, char *to, size_t size)
+{
+	static const char scheme[] = "https://";
+	const size_t scheme_len = sizeof(scheme) - 1;
+	size_t len;
+
+	if (yaml_get_text(reader->document, map, key, false, to, size,
+		reader->problems) != 0)
+		return;
+	len = strlen(to);
+	if (len > scheme_len && to[len - 1] == '/')
+		to[--len] = '\0';
+	if (strncmp(to, scheme, scheme_len) == 0 &&
+	    name_matches(NAME_HOST, to + scheme_len, len - scheme_len))
+		return;
+	yaml_problem(reader->document, yaml_get(map, key), reader->problems,
+	    "%s \"%s\" is not accepted; accepted is https://HOST or "
+	    "https://HOST:PORT, without a path",
+	    key, to);
+}
+
+static void
+read_credentials(struct config_reader *reader, struct yaml_node *map,
+    struct config_cloud *cloud)
+{
+	static const char *const sources[] = {
+	    "environment", "file", "default", NULL};
+	int source = CREDENTIAL_DEFAULT;
+	struct yaml_node *node = yaml_get_map(
+	    reader->document, map, "credentials", false, reader->problems);
+
+	cloud->credentials = CREDENTIAL_DEFAULT;
+	if (node == NULL)
+		return;
+	yaml_get_choice(reader->document, node, "source", true, sources,
+	    &source, reader->problems);
+	cloud->credentials = (uint32_t)source;
+	if (config_get_path(reader, node, "file", false,
+		cloud->credentials_file, sizeof(cloud->credentials_file)) == 0)
+		config_check_exists(
+		    reader, node, "file", cloud->credentials_file, false);
+	name_get(reader->document, node, "profile", false, NAME_PLAIN,
+	    cloud->credentials_profile, sizeof(cloud->credentials_profile),
+	    reader->problems);
+	if (source == CREDENTIAL_ENVIRONMENT &&
+	    (yaml_get(node, "file") != NULL ||
+		yaml_get(node, "profile") != NULL))
+		yaml_problem(reader->document, node, reader->problems,
+		    "source environment stands with file or profile; accepted "
+		    "is it alone");
+	yaml_map_finish(reader->document, node, reader->problems);
+}
+
+static void
+read_rates(struct config_reader *reader, struct yaml_node *map,
+    struct config_cloud *cloud)
+{
+	struct yaml_node *rates = yaml_get_map(
+	    reader->document, map, "rates", false, reader->problems);
+
+	if (rates == NULL)
+		return;
+	if (rates->children > RATES_MAX)
+		yaml_problem(reader->document, rates, reader->problems,
+		    "there are %zu rates; accepted are up to %d",
+		    rates->children, RATES_MAX);
+	for (struct yaml_node *node = rates->child; node != NULL;
+	     node = node->next) {
+		int64_t per_second_milli = 0;
+		struct config_rate *rate;
+
+		/* A name that is no operation stays unknown. */
+		if (!is_operation(node->key))
+			continue;
+		if (yaml_get_milli(reader->document, rates, node->key, true,
+			100, 100000000, &per_second_milli,
+			reader->problems) != 0 ||
+		    cloud->rate_count == RATES_MAX)
+			continue;
+		rate = &cloud->rates[cloud->rate_count++];
+		text_copy(rate->operation, sizeof(rate->operation), node->key);
+		rate->per_second_milli = (uint32_t)per_second_milli;
+	}
+	/* So that an unknown name is answered with all that are accepted. */
+	for (size_t at = 0; operations[at] != NULL; at++)
+		yaml_get(rates, operations[at]);
+	yaml_map_finish(reader->document, rates, reader->problems);
+}
+
+static void
+read_cloud(struct config_reader *reader, struct yaml_node *node)
+{
+	int64_t share = 100;
+	struct station_config *config = reader->config;
+	struct config_cloud *cloud;
+
+	if (node->kind != YAML_KIND_MAP) {
+		yaml_problem(reader->document, node, reader->problems,
+		    "a cloud profile is not a map; accepted is a map with "
+		    "name, account and region");
+		return;
+	}
+	if (config->cloud_count == CLOUDS_MAX)
+		return;
+	cloud = &config->clouds[config->cloud_count];
+	name_get(reader->document, node, "name", true, NAME_PLAIN, cloud->name,
+	    sizeof(cloud->name), reader->problems);
+	name_get(reader->document, node, "account", true, NAME_ACCOUNT,
+	    cloud->account, sizeof(cloud->account), reader->problems);
+	name_get(reader->document, node, "region", true, NAME_REGION,
+	    cloud->region, sizeof(cloud->region), reader->problems);
+	read_endpoint(
+	    reader, node, "endpoint", cloud->endpoint, sizeof(cloud->endpoint));
+	read_endpoint(reader, node, "sts_endpoint", cloud->sts_endpoint,
+	    sizeof(cloud->sts_endpoint));
+	if (config_get_path(reader, node, "ca_file", false, cloud->ca_file,
+		sizeof(cloud->ca_file)) == 0)
+		config_check_exists(
+		    reader, node, "ca_file", cloud->ca_file, false);
+	read_credentials(reader, node, cloud);
+	yaml_get_integer(reader->document, node, "share_percent", false, 1, 100,
+	    &share, reader->problems);
+	cloud->share_percent = (uint32_t)share;
+	read_rates(reader, node, cloud);
+	yaml_map_finish(reader->document, node, reader->problems);
+	if (cloud->name[0] != '\0' &&
+	    config_cloud_find(config, cloud->name) != NULL)
+		yaml_problem(reader->document, node, reader->problems,
+		    "cloud profile \"%s\" is there twice; accepted is one a "
+		    "name",
+		    cloud->name);
+	config->cloud_count++;
+}
+
+void
+config_read_clouds(struct config_reader *reader, struct yaml_node *root)
+{
+	struct yaml_node *list = yaml_get_list(
+	    reader->document, root, "clouds", true, reader->problems);
+
+	if (list == NULL)
+		return;
+	if (list->children == 0 || list->children > CLOUDS_MAX)
+		yaml_problem(reader->document, list, reader->problems,
+		    "there are %zu cloud profiles; accepted are 1 to %d",
+		    list->children, CLOUDS_MAX);
+	for (struct yaml_node *node = list->child; node != NULL;
+	     node = node->next)
+		read_cloud(reader, node);
+}
