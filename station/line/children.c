@@ -1,0 +1,612 @@
+#include "line/children.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "line/spawn.h"
+
+enum {
+	BACK_OFF_FIRST_MS = 100,
+	BACK_OFF_MOST_MS = 10000,
+	HEALTHY_MS = 60000, /* a role that lived so long starts afresh */
+	LINE_QUEUE = 512,
+	VAULT_QUEUE = 256,
+	KEY_FILE_MAX = 64 * 1024,
+};
+
+static struct child *
+child_find(struct children *children, pid_t pid)
+{
+	size_t i;
+
+	for (i = 0; i < CHILDREN_MAX; i++)
+		if (children->list[i].used && children->list[i].pid == pid)
+			return &children->list[i];
+	return NULL;
+}
+
+static int
+child_add(struct children *children, enum role role, uint32_t slot, pid_t pid)
+{
+	size_t i;
+
+	for (i = 0; i < CHILDREN_MAX; i++) {
+		struct child *child = &children->list[i];
+
+		if (child->used)
+			continue;
+		child->used = true;
+		child->role = role;
+		child->slot = slot;
+		child->pid = pid;
+		return 0;
+	}
+	return -1;
+}
+
+/* Unasked and by-number answers to the line. */
+static void
+line_send(struct children *children, uint16_t type, uint32_t sequence,
+    uint64_t attempt, const void *body, size_t len, const int *fds, size_t n)
+{
+	struct message_header header = {.version = MESSAGE_VERSION,
+	    .type = type,
+	    .sequence = sequence,
+	    .attempt = attempt};
+
+	if (channel_send(&children->line, &header, body, len, fds, n) == -1)
+		log_error("the line role does not take messages");
+}
+
+/* ---- the roles that live always ---- */
+
+static void role_restart(void *arg);
+static void vault_ready(void *arg, short revents);
+
+static int
+vault_join(struct children *children, int pair[2])
+{
+	if (children->vault_watch != NULL) {
+		loop_unwatch(children->loop, children->vault_watch);
+		children->vault_watch = NULL;
+		channel_close(&children->vault);
+	}
+	if (channel_pair(pair) == -1)
+		return -1;
+	channel_open(&children->vault, pair[0], "vault", VAULT_QUEUE);
+	children->vault_watch =
+	    loop_watch(children->loop, pair[0], POLLIN, vault_ready, children);
+	return children->vault_watch == NULL ? -1 : 0;
+}
+
+static int
+role_start(struct children *children, enum role role, struct fault *fault)
+{
+	struct child_role *entry = &children->roles[role];
+	struct message_role_up up = {.role = role};
+	struct spawn_fds fds;
+	int pair[2] = {-1, -1}, private_pair[2] = {-1, -1};
+	pid_t pid = -1;
+
+	spawn_fds_clear(&fds);
+	if (channel_pair(pair) == -1 ||
+	    (role == ROLE_VAULT && vault_join(children, private_pair) == -1)) {
+		fault_set_errno(fault, CAUSE_INTERNAL, errno, "socket pair");
+		goto out;
+	}
+	fds.fd[ROLE_FD_CHANNEL] = pair[1];
+	fds.fd[ROLE_FD_CONFIG] = children->config_fd;
+	fds.fd[ROLE_FD_FIRST] = private_pair[1];
+	pid = spawn_role(role_name(role), &fds, fault);
+	if (pid == -1 || child_add(children, role, 0, pid) == -1)
+		goto out;
+	entry->started_ms = clock_monotonic_ms();
+	up.starts = ++entry->starts;
+	line_send(
+	    children, MESSAGE_ROLE_UP, 0, 0, &up, sizeof(up), &pair[0], 1);
+out:
+	if (pair[0] != -1)
+		close(pair[0]);
+	if (pair[1] != -1)
+		close(pair[1]);
+	if (private_pair[1] != -1)
+		close(private_pair[1]);
+	return pid == -1 ? -1 : 0;
+}
+
+/* How it ended, for people. */
+static void
+status_tell(enum role role, int status)
+{
+	if (WIFSIGNALED(status))
+		log_error("the %s role ended by signal %d (%s)",
+		    role_name(role), WTERMSIG(status),
+		    strsignal(WTERMSIG(status)));
+	else if (WEXITSTATUS(status) != 0)
+		log_error("the %s role ended with status %d", role_name(role),
+		    WEXITSTATUS(status));
+}
+
+static void
+role_later(struct child_role *entry)
+{
+	if (clock_monotonic_ms() - entry->started_ms > HEALTHY_MS)
+		entry->back_off_ms = BACK_OFF_FIRST_MS;
+	loop_timer_set(entry->timer, clock_deadline(entry->back_off_ms));
+	entry->back_off_ms *= 2;
+	if (entry->back_off_ms > BACK_OFF_MOST_MS)
+		entry->back_off_ms = BACK_OFF_MOST_MS;
+}
+
+static void
+role_restart(void *arg)
+{
+	struct child_role *entry = arg;
+	struct fault fault;
+
+	fault_clear(&fault);
+	if (entry->children->ending)
+		return;
+	log_warning(
+	    "the %s role ended; it is started again", role_name(entry->role));
+	if (role_start(entry->children, entry->role, &fault) == -1) {
+		log_error("%s", fault.text);
+		role_later(entry);
+	}
+}
+
+/* ---- one job each: slot, load, report ---- */
+
+static int
+transcript_open(
+    struct children *children, const char *name, struct fault *fault)
+{
+	char path[PATH_LEN * 2 + 16];
+	int fd;
+
+	if (name[0] == '\0' || name[0] == '.' || strchr(name, '/') != NULL)
+		return fault_set(
+		    fault, CAUSE_INTERNAL, "bad name of a transcript");
+	snprintf(path, sizeof(path), "%s/transcripts/%s",
+	    children->config->state, name);
+	fd = open(
+	    path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0640);
+	if (fd == -1)
+		return fault_set_errno(
+		    fault, CAUSE_INTERNAL, errno, "%s", path);
+	return fd;
+}
+
+static int
+slot_port_open(struct children *children, const struct message_spawn *request,
+    struct fault *fault)
+{
+	const struct config_slot *slot =
+	    &children->config->slots[request->slot];
+	struct port_claim *claim = &children->ports[request->slot];
+	const char *node = slot->port;
+
+	/* The line found the position's node; only device nodes are opened. */
+	if (node[0] == '\0')
+		node = request->port;
+	if (slot->port[0] == '\0' &&
+	    (strncmp(node, "/dev/", 5) != 0 || strstr(node, "..") != NULL))
+		return fault_set(fault, CAUSE_INTERNAL,
+		    "slot %s: not a device node", slot->name);
+	port_release(claim);
+	if (port_open(node, slot->lines, claim, fault) == -1) {
+		fault_prefix(fault, "slot %s", slot->name);
+		return -1;
+	}
+	return 0;
+}
+
+/* Joins the slot with the vault: the line never holds either end. */
+static int
+slot_vault_pair(struct children *children, uint64_t attempt, int *slot_end,
+    struct fault *fault)
+{
+	struct message_header header = {.version = MESSAGE_VERSION,
+	    .type = MESSAGE_VAULT_PAIR,
+	    .attempt = attempt};
+	int pair[2];
+
+	if (channel_pair(pair) == -1)
+		return fault_set_errno(
+		    fault, CAUSE_INTERNAL, errno, "socket pair");
+	if (children->vault_watch == NULL ||
+	    channel_send(&children->vault, &header, NULL, 0, &pair[0], 1) ==
+		-1) {
+		close(pair[0]);
+		close(pair[1]);
+		return fault_set(fault, CAUSE_ROLE_DOWN, "the vault is not up");
+	}
+	close(pair[0]);
+	*slot_end = pair[1];
+	return 0;
+}
+
+static int
+spawn_slot_fds(struct children *children, const struct message *message,
+    const struct message_spawn *request, struct spawn_fds *fds,
+    struct fault *fault)
+{
+	struct port_claim *claim;
+
+	if (request->slot >= children->config->slot_count ||
+	    message->fd_count != 3)
+		return fault_set(fault, CAUSE_INTERNAL, "bad slot request");
+	fds->fd[ROLE_FD_JOB] = message->fds[0];
+	fds->fd[ROLE_FD_LOT] = message->fds[1];
+	fds->fd[ROLE_FD_FIRMWARE] = message->fds[2];
+	fds->fd[ROLE_FD_TRANSCRIPT] =
+	    transcript_open(children, request->transcript, fault);
+	if (fds->fd[ROLE_FD_TRANSCRIPT] == -1 ||
+	    slot_port_open(children, request, fault) == -1)
+		return -1;
+	claim = &children->ports[request->slot];
+	fds->fd[ROLE_FD_FIRST] = claim->fd;
+	fds->fd[ROLE_FD_LINES] = claim->lines_fd;
+	if (request->vault_pair != 0 &&
+	    slot_vault_pair(children, message->header.attempt,
+		&fds->fd[ROLE_FD_VAULT], fault) == -1)
+		return -1;
+	return 0;
+}
+
+/* The slot's process holds the port from here on; the claim's lock stays. */
+static void
+claim_handed_over(struct port_claim *claim)
+{
+	if (claim->fd != -1)
+		close(claim->fd);
+	if (claim->lines_fd != -1)
+		close(claim->lines_fd);
+	claim->fd = claim->lines_fd = -1;
+}
+
+static pid_t
+job_start(struct children *children, const struct message *message,
+    const struct message_spawn *request, int channel_end, struct fault *fault)
+{
+	struct spawn_fds fds;
+	pid_t pid = -1;
+
+	spawn_fds_clear(&fds);
+	fds.fd[ROLE_FD_CHANNEL] = channel_end;
+	fds.fd[ROLE_FD_CONFIG] = children->config_fd;
+	if (request->role == ROLE_SLOT &&
+	    spawn_slot_fds(children, message, request, &fds, fault) == -1)
+		goto out;
+	if (request->role == ROLE_REPORT && message->fd_count == 1)
+		fds.fd[ROLE_FD_FIRST] = message->fds[0];
+	pid = spawn_role(role_name((enum role)request->role), &fds, fault);
+	if (pid != -1 && child_add(children, (enum role)request->role,
+			     request->slot, pid) == -1) {
+		kill(pid, SIGKILL);
+		pid = fault_set(fault, CAUSE_INTERNAL, "too many processes");
+	}
+out:
+	if (request->role == ROLE_SLOT &&
+	    request->slot < children->config->slot_count) {
+		claim_handed_over(&children->ports[request->slot]);
+		if (pid == -1)
+			port_release(&children->ports[request->slot]);
+	}
+	if (fds.fd[ROLE_FD_TRANSCRIPT] != -1)
+		close(fds.fd[ROLE_FD_TRANSCRIPT]);
+	if (fds.fd[ROLE_FD_VAULT] != -1)
+		close(fds.fd[ROLE_FD_VAULT]);
+	return pid;
+}
+
+static void
+handle_spawn(struct children *children, const struct message *message)
+{
+	const struct message_spawn *request = (const void *)message->body.bytes;
+	struct message_spawned answer;
+	int pair[2] = {-1, -1};
+	pid_t pid = -1;
+
+	memset(&answer, 0, sizeof(answer));
+	answer.role = request->role;
+	answer.slot = request->slot;
+	if (request->role != ROLE_SLOT && request->role != ROLE_LOAD &&
+	    request->role != ROLE_REPORT)
+		fault_set(&answer.fault, CAUSE_INTERNAL, "bad role");
+	else if (channel_pair(pair) == -1)
+		fault_set_errno(
+		    &answer.fault, CAUSE_INTERNAL, errno, "socket pair");
+	else
+		pid = job_start(
+		    children, message, request, pair[1], &answer.fault);
+	answer.pid = pid;
+	line_send(children, MESSAGE_SPAWNED, message->header.sequence,
+	    message->header.attempt, &answer, sizeof(answer), &pair[0],
+	    pid == -1 ? 0 : 1);
+	if (pair[0] != -1)
+		close(pair[0]);
+	if (pair[1] != -1)
+		close(pair[1]);
+}
+
+/* ---- keys: opened here, read by the vault, seen by nobody else ---- */
+
+static void
+handle_open_key(struct children *children, const struct message *message)
+{
+	const struct message_open_key *request =
+	    (const void *)message->body.bytes;
+	struct message_header header = message->header;
+	struct message_done answer;
+	struct stat status;
+	int fd = open(request->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	memset(&answer, 0, sizeof(answer));
+	if (fd == -1)
+		fault_set_errno(&answer.fault, CAUSE_VAULT_ERROR, errno, "%s",
+		    request->path);
+	else if (fstat(fd, &status) == -1 || !S_ISREG(status.st_mode) ||
+		 status.st_size > KEY_FILE_MAX)
+		fault_set(&answer.fault, CAUSE_VAULT_ERROR,
+		    "%s is not a key file", request->path);
+	else {
+		header.type = MESSAGE_VAULT_KEY;
+		if (children->vault_watch == NULL ||
+		    channel_send(&children->vault, &header, request,
+			sizeof(*request), &fd, 1) == -1)
+			fault_set(&answer.fault, CAUSE_ROLE_DOWN,
+			    "the vault is not up");
+	}
+	if (answer.fault.cause != CAUSE_NONE)
+		line_send(children, MESSAGE_OPEN_KEY_DONE,
+		    message->header.sequence, message->header.attempt, &answer,
+		    sizeof(answer), NULL, 0);
+	if (fd != -1)
+		close(fd);
+}
+
+static void
+vault_ready(void *arg, short revents)
+{
+	struct children *children = arg;
+	struct message message;
+	int got;
+
+	(void)revents;
+	channel_flush(&children->vault);
+	while ((got = channel_receive(&children->vault, &message)) == 1) {
+		if (message.header.type == MESSAGE_VAULT_KEY_DONE)
+			line_send(children, MESSAGE_OPEN_KEY_DONE,
+			    message.header.sequence, message.header.attempt,
+			    message.body.bytes, message.len, NULL, 0);
+		message_close_fds(&message);
+	}
+	if (got == -1) {
+		/* SIGCHLD brings the vault back; until then it is away. */
+		loop_unwatch(children->loop, children->vault_watch);
+		children->vault_watch = NULL;
+		channel_close(&children->vault);
+		return;
+	}
+	loop_watch_events(
+	    children->vault_watch, channel_events(&children->vault));
+}
+
+/* ---- the line's requests ---- */
+
+static void
+handle_kill(struct children *children, const struct message *message)
+{
+	const struct message_kill *request = (const void *)message->body.bytes;
+
+	/* Only a child of ours that has not been reaped: no other process
+	 * can have its number. */
+	if (child_find(children, request->pid) != NULL)
+		kill(request->pid, request->signal);
+}
+
+static void
+line_ready(void *arg, short revents)
+{
+	struct children *children = arg;
+	struct message message;
+	int got;
+
+	(void)revents;
+	channel_flush(&children->line);
+	while ((got = channel_receive(&children->line, &message)) == 1) {
+		switch (message.header.type) {
+		case MESSAGE_SPAWN:
+			handle_spawn(children, &message);
+			break;
+		case MESSAGE_OPEN_KEY:
+			handle_open_key(children, &message);
+			break;
+		case MESSAGE_KILL:
+			handle_kill(children, &message);
+			break;
+		default:
+			log_error(
+			    "the line sent message %u", message.header.type);
+			break;
+		}
+		message_close_fds(&message);
+	}
+	if (got == -1) {
+		loop_watch_events(children->line_watch, 0);
+		return; /* its end is reaped by SIGCHLD */
+	}
+	loop_watch_events(
+	    children->line_watch, channel_events(&children->line));
+}
+
+static int
+line_start(struct children *children, struct fault *fault)
+{
+	struct spawn_fds fds;
+	int pair[2];
+	pid_t pid;
+
+	if (channel_pair(pair) == -1)
+		return fault_set_errno(
+		    fault, CAUSE_INTERNAL, errno, "socket pair");
+	spawn_fds_clear(&fds);
+	fds.fd[ROLE_FD_CHANNEL] = pair[1];
+	fds.fd[ROLE_FD_CONFIG] = children->config_fd;
+	fds.fd[ROLE_FD_FIRST] = children->listen_fd;
+	pid = spawn_role("line", &fds, fault);
+	close(pair[1]);
+	channel_open(&children->line, pair[0], "line", LINE_QUEUE);
+	if (pid == -1)
+		return -1;
+	child_add(children, ROLE_LINE, 0, pid);
+	children->line_watch =
+	    loop_watch(children->loop, pair[0], POLLIN, line_ready, children);
+	return children->line_watch == NULL
+		   ? fault_set(fault, CAUSE_INTERNAL, "out of memory")
+		   : 0;
+}
+
+int
+children_start(struct children *children, struct loop *loop,
+    const struct station_config *config, int config_fd, int listen_fd,
+    void (*line_gone)(void *arg, int status), void *arg, struct fault *fault)
+{
+	static const enum role lasting[] = {
+	    ROLE_LEDGER, ROLE_VAULT, ROLE_CLOUD};
+	size_t i;
+
+	memset(children, 0, sizeof(*children));
+	children->loop = loop;
+	children->config = config;
+	children->config_fd = config_fd;
+	children->listen_fd = listen_fd;
+	children->line_gone = line_gone;
+	children->arg = arg;
+	children->line.fd = -1;
+	children->started = true;
+	for (i = 0; i < SLOTS_MAX; i++)
+		port_claim_init(&children->ports[i]);
+	if (line_start(children, fault) == -1)
+		return -1;
+	for (i = 0; i < sizeof(lasting) / sizeof(lasting[0]); i++) {
+		struct child_role *entry = &children->roles[lasting[i]];
+
+		entry->children = children;
+		entry->role = lasting[i];
+		entry->back_off_ms = BACK_OFF_FIRST_MS;
+		entry->timer = loop_timer(loop, role_restart, entry);
+		if (entry->timer == NULL)
+			return fault_set(
+			    fault, CAUSE_INTERNAL, "out of memory");
+		if (role_start(children, lasting[i], fault) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+static void
+child_ended(struct children *children, struct child *child, int status)
+{
+	struct message_exited exited = {.role = child->role,
+	    .slot = child->slot,
+	    .pid = child->pid,
+	    .status = status};
+	enum role role = child->role;
+
+	child->used = false;
+	if (!children->ending)
+		status_tell(role, status);
+	if (role == ROLE_LINE) {
+		children->line_gone(children->arg, status);
+		return;
+	}
+	if (role == ROLE_SLOT)
+		port_release(&children->ports[child->slot]);
+	if (children->ending)
+		return;
+	line_send(
+	    children, MESSAGE_EXITED, 0, 0, &exited, sizeof(exited), NULL, 0);
+	if (role == ROLE_LEDGER || role == ROLE_CLOUD || role == ROLE_VAULT)
+		role_later(&children->roles[role]);
+}
+
+void
+children_reap(struct children *children)
+{
+	struct child *child;
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		child = child_find(children, pid);
+		if (child != NULL)
+			child_ended(children, child, status);
+	}
+}
+
+void
+children_signal_line(struct children *children, enum control_signal signal)
+{
+	struct message_control control = {.signal = signal};
+
+	line_send(children, MESSAGE_CONTROL, 0, 0, &control, sizeof(control),
+	    NULL, 0);
+}
+
+static bool
+children_left(const struct children *children)
+{
+	size_t i;
+
+	for (i = 0; i < CHILDREN_MAX; i++)
+		if (children->list[i].used)
+			return true;
+	return false;
+}
+
+void
+children_end(struct children *children)
+{
+	int64_t deadline = clock_deadline(5000);
+	struct child *child;
+	size_t i;
+	pid_t pid;
+
+	if (!children->started)
+		return;
+	children->ending = true;
+	channel_close(&children->line);
+	if (children->vault_watch != NULL)
+		channel_close(&children->vault);
+	while (children_left(children)) {
+		pid = waitpid(-1, NULL, WNOHANG);
+		child = pid > 0 ? child_find(children, pid) : NULL;
+		if (child != NULL)
+			child->used = false;
+		if (pid == -1 && errno == ECHILD)
+			break;
+		if (pid > 0)
+			continue;
+		if (clock_remaining_ms(deadline) == 0) {
+			for (i = 0; i < CHILDREN_MAX; i++)
+				if (children->list[i].used)
+					kill(children->list[i].pid, SIGKILL);
+			deadline = clock_deadline(1000);
+		}
+		clock_sleep_us(5000);
+	}
+	for (i = 0; i < SLOTS_MAX; i++)
+		port_release(&children->ports[i]);
+}

@@ -1,0 +1,63 @@
+/*
+ * The parent's children: which roles live, how they are joined, what they
+ * are handed, and when one that died is started again.
+ */
+#ifndef LINE_CHILDREN_H
+#define LINE_CHILDREN_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/channel.h"
+#include "base/loop.h"
+#include "base/message.h"
+#include "device/port.h"
+#include "lot/config.h"
+
+enum {
+	CHILDREN_MAX = SLOTS_MAX + 16
+};
+
+struct child {
+	bool used;
+	enum role role;
+	uint32_t slot;
+	pid_t pid;
+};
+
+/* One of ledger, cloud, vault: lives always. */
+struct child_role {
+	uint32_t starts;
+	struct loop_timer *timer; /* until it is started again */
+	int64_t back_off_ms;
+	int64_t started_ms;
+	struct children *children;
+	enum role role;
+};
+
+struct children {
+	struct loop *loop;
+	const struct station_config *config; /* borrowed */
+	int config_fd, listen_fd;	     /* borrowed */
+	struct channel line, vault;
+	struct loop_watch *line_watch, *vault_watch;
+	struct child list[CHILDREN_MAX];
+	struct child_role roles[ROLE_COUNT];
+	struct port_claim ports[SLOTS_MAX];
+	void (*line_gone)(void *arg, int status);
+	void *arg;
+	bool started, ending;
+};
+
+/* Starts line, ledger, cloud and vault. line_gone is called when the line
+ * role has ended. */
+int children_start(struct children *, struct loop *,
+    const struct station_config *, int config_fd, int listen_fd,
+    void (*line_gone)(void *arg, int status), void *arg, struct fault *);
+/* Reaps all that ended; to be called on SIGCHLD. */
+void children_reap(struct children *);
+void children_signal_line(struct children *, enum control_signal);
+/* Ends all of them and waits: first by end-of-file, after 5 s by SIGKILL. */
+void children_end(struct children *);
+
+#endif

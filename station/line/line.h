@@ -1,0 +1,321 @@
+/*
+ * The line role's own state: the board, open lots, attempts, calls to other
+ * roles. Everything here belongs to one process and one thread; nothing of
+ * it is durable: what must survive stands in the ledger, and role.c builds
+ * this anew from it at each start.
+ *
+ *	role.c      start, messages of the parent, the main loop
+ *	calls.c     requests to other roles, repeated when a role comes back
+ *	presence.c  which slots have a unit in them
+ *	lots.c      opening, restoring and closing lots
+ *	attempt.c   beginning an attempt, its slot process, its end
+ *	journey.c   what the slot asks for, routed to ledger, cloud and vault
+ *	recover.c   attempts that have no slot any more
+ *	alarm.c     the failure alarm and the rate of units
+ *	board.c     the snapshot for screens, events for clients
+ *	commands.c  what clients may ask
+ */
+#ifndef LINE_LINE_H
+#define LINE_LINE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <sys/stat.h>
+
+#include "base/channel.h"
+#include "base/loop.h"
+#include "base/message.h"
+#include "control/server.h"
+#include "lot/config.h"
+#include "lot/job.h"
+#include "lot/lot.h"
+
+struct line;
+struct attempt;
+
+/* ---- calls ---- */
+
+/*
+ * Called once with the answer. Null when the call was given up because the
+ * role that should answer ended for good (slots, load and report only).
+ */
+typedef void call_done(void *arg, struct message *answer);
+
+struct call {
+	struct call *next;
+	enum role target; /* LEDGER, CLOUD, VAULT or PARENT */
+	struct message_header header;
+	void *body;
+	size_t len;
+	int fds[3];
+	size_t fd_count;
+	call_done *done;
+	void *arg;
+};
+
+struct peer { /* ledger, cloud, vault, parent */
+	struct line *line;
+	enum role role;
+	struct channel channel;
+	struct loop_watch *watch;
+	bool up;
+	uint32_t starts;
+	int64_t restarts_ms[8]; /* ring of the latest restarts */
+	size_t restart_next;
+};
+
+/* ---- lots ---- */
+
+enum lot_stage {
+	LOT_STAGE_NONE,
+	LOT_STAGE_LOADING, /* the load role reads and freezes it */
+	LOT_STAGE_CLOUD,   /* the cloud checks the account */
+	LOT_STAGE_KEY,	   /* the vault reads the claim key */
+	LOT_STAGE_LEDGER,  /* the ledger takes it in */
+	LOT_STAGE_OPEN,
+};
+
+struct open_lot {
+	struct line *line;
+	uint32_t index; /* in line->lots: how other roles call it */
+	enum lot_stage stage;
+	uint64_t id;   /* the ledger's */
+	bool restored; /* was open when the daemon started: stays open */
+	bool cloud_ready, key_ready;
+	char folder[PATH_LEN];
+	char operator[NAME_LEN];
+	int image_fd, firmware_fd, manifest_fd;
+	const struct lot_image *image; /* mapped */
+	struct lot_counts counts;
+	bool complete_told;
+	struct control_request *request; /* a client that waits, or null */
+	struct loop_timer *timer;	 /* to try again for a restored lot */
+	/* the load role at work */
+	pid_t load_pid;
+	struct channel load;
+	struct loop_watch *load_watch;
+};
+
+/* ---- slots and attempts ---- */
+
+enum slot_state {
+	SLOT_EMPTY,
+	SLOT_WAITING, /* a unit is in it; no lot is open or the line is held */
+	SLOT_BUSY,
+	SLOT_DONE, /* judged; until the unit is taken out */
+	SLOT_HELD, /* out of service: it crashed or its port failed */
+};
+
+struct board_slot {
+	struct line *line;
+	uint32_t index;
+	const struct config_slot *config;
+	enum slot_state state;
+	bool present;
+	char node[PATH_LEN];
+	struct stat mark;     /* tells a new unit in the same place */
+	struct open_lot *lot; /* that it works for, or null */
+	struct attempt *attempt;
+	/* of the unit that is or was last in it */
+	struct message_progress progress;
+	struct message_verdict verdict;
+	uint64_t attempt_id;
+	char thing[THING_LEN];
+	char lot_name[NAME_LEN];
+	int64_t began_ms, ended_ms; /* monotonic */
+	bool acknowledged;
+	int64_t crashes_ms[3];
+	size_t crash_next;
+};
+
+/* One flow of calls for one request of the slot. */
+struct flow {
+	bool used;
+	uint32_t sequence; /* the slot's */
+	uint16_t type;	   /* the slot's request */
+	struct message_intent intent;
+	struct message_issue issue;
+	struct message_register bind;
+	struct message_outcome outcome;
+	struct message_issue_done issue_done;
+};
+
+struct attempt {
+	struct attempt *next;
+	struct line *line;
+	struct board_slot *slot; /* null when it has none any more */
+	struct open_lot *lot;	 /* null: refused, no lot */
+	uint64_t id;
+	uint32_t number;
+	char slot_name[NAME_LEN];
+	struct message_begin begin;
+	pid_t pid; /* 0 when no process lives */
+	struct channel channel;
+	struct loop_watch *watch;
+	struct flow flow;
+	struct message_gate_done gate;
+	struct message_outcome issued; /* certificate of this attempt */
+	struct message_verdict verdict;
+	bool verdict_sent, verdict_done;
+	bool refused; /* no process: it only gets its verdict */
+	bool resolving;
+	uint32_t resolve_tries;
+	struct loop_timer *timer;
+	enum fault_cause ended_by; /* when the process died early */
+	int64_t began_wall_ms, ended_wall_ms, began_ms;
+	char cloud_state[24];
+	struct control_request *request; /* `make` that waits for its number */
+};
+
+/* ---- the line ---- */
+
+enum {
+	ALARM_WINDOW_MAX = 1000,
+	PASS_RING = 4096,
+	LOG_RING = 50
+};
+
+struct log_entry {
+	int64_t wall_ms;
+	enum log_ring_level {
+		RING_ERROR,
+		RING_WARNING,
+		RING_NOTICE
+	} level;
+	char text[200];
+};
+
+struct line {
+	struct loop *loop;
+	const struct station_config *config;
+	int64_t started_ms;
+	struct peer peers[ROLE_COUNT];
+	struct call *calls;
+	uint32_t sequence;
+	struct board_slot slots[SLOTS_MAX];
+	struct open_lot lots[LOTS_OPEN_MAX];
+	struct attempt *attempts;
+	struct digest program;
+	bool ledger_ready, draining;
+	bool held;
+	char hold_reason[128];
+	struct message_cloud_state cloud;
+	/* alarm.c */
+	struct {
+		uint8_t failed[ALARM_WINDOW_MAX]; /* 1 failure, 0 success */
+		size_t count, next;
+		bool ringing;
+	} alarm;
+	int64_t pass_ms[PASS_RING];
+	size_t pass_count, pass_next;
+	struct log_entry log[LOG_RING];
+	size_t log_count, log_next;
+	/* presence.c */
+	int inotify_fd;
+	struct loop_timer *presence_timer;
+	/* recover.c */
+	struct loop_timer *obligation_timer;
+	/* board.c */
+	struct control_server *server;
+	struct loop_timer *snapshot_timer;
+	bool snapshot_wanted;
+	int64_t snapshot_ms;
+	struct reporting *reports; /* commands.c */
+};
+
+/* calls.c */
+void line_call(struct line *, enum role target, uint16_t type, uint64_t attempt,
+    int64_t deadline_ms, const void *body, size_t len, const int *fds,
+    size_t fd_count, call_done *, void *arg);
+/* A message without an answer; dropped when the role is not there. */
+void peer_tell(
+    struct line *, enum role, uint16_t type, const void *body, size_t len);
+/* The role is there (again): takes the descriptor, repeats open calls. */
+void peer_up(struct line *, enum role, int fd, uint32_t starts);
+/* The fault of an answer: its first member; INTERNAL for a null one. */
+void call_fault(const struct message *answer, struct fault *);
+/* Drops the calls of an argument that is about to be freed. */
+void calls_forget(struct line *, void *arg);
+
+/* presence.c */
+int presence_start(struct line *, struct fault *);
+void presence_scan(struct line *);
+
+/* lots.c */
+struct open_lot *lot_find(struct line *, const char *name);
+struct open_lot *lot_by_id(struct line *, uint64_t id);
+/* Opens lots/NAME; answers the request when it is done. */
+void lot_begin_opening(struct line *, const char *name, const char *operator,
+    struct control_request *);
+/* Restores what the ledger says was open. */
+void lots_restore(struct line *);
+void lot_close(struct line *, struct open_lot *, struct control_request *);
+/* Free slots take up the lot; waiting units begin. */
+void lots_assign(struct line *);
+void lot_role_up(struct line *, enum role);
+void lot_load_exited(struct line *, pid_t);
+json_t *
+lot_json(const struct line *, const struct open_lot *, const struct lot_row *);
+/* Its counts are new: tells subscribers when it is complete. */
+void lot_counted(struct open_lot *);
+
+/* attempt.c */
+/* Begins when the slot has a unit, nothing holds it and a lot is there. */
+void slot_consider(struct board_slot *);
+void attempt_begin(struct board_slot *, struct open_lot *, const char *lot_name,
+    const char *operator, const char * scanned, struct control_request *);
+void attempt_abort(struct attempt *, enum fault_cause, const char *text);
+void attempt_exited(struct line *, const struct message_exited *);
+/* Gives the verdict to the ledger; the rest follows from its answer. */
+void attempt_judge(struct attempt *, const struct message_verdict *);
+/* An attempt of an earlier life of the daemon. */
+struct attempt *attempt_adopt(struct line *, uint64_t id);
+void attempt_free(struct attempt *);
+void
+slot_present(struct board_slot *, const char *node, const struct stat *mark);
+void slot_absent(struct board_slot *);
+
+/* journey.c */
+/* A message of the slot's process. */
+void journey_message(struct attempt *, struct message *);
+/* Runs the flow of a kind without a slot; then recover_next. */
+void journey_resume(
+    struct attempt *, enum intent_kind, const struct message_register *);
+
+/* recover.c */
+/* The ledger is there: lots and attempts of an earlier life. */
+void recover_ready(struct line *, const struct message_ledger_ready *);
+void recover_attempt(struct attempt *, enum fault_cause);
+void recover_next(struct attempt *, const struct fault *);
+void obligations_start(struct line *);
+
+/* alarm.c */
+void alarm_count(struct line *, const struct message_verdict *);
+void alarm_reset(struct line *);
+void alarm_sums(const struct line *, uint32_t *failures, uint32_t *successes);
+uint32_t rate_units_per_hour(const struct line *);
+uint32_t rate_takt_ms(const struct line *);
+void line_hold(struct line *, const char *reason);
+void line_release(struct line *);
+
+/* board.c */
+void board_changed(struct line *);
+void board_note(struct line *, enum log_ring_level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+json_t *board_snapshot(struct line *);
+void board_verdict(struct attempt *);
+void board_lot_event(struct open_lot *, const char *what, const char *text);
+/* Tells the followers of every open lot that the line is held. */
+void board_lots_stopped(struct line *, const char *reason);
+int board_start(struct line *, int listen_fd, struct fault *);
+
+/* commands.c */
+extern const struct control_command line_commands[];
+void report_exited(struct line *, pid_t);
+
+/* role.c */
+/* True when the message was the parent's own, not an answer. */
+bool parent_message(struct line *, struct message *);
+int line_role(void);
+
+#endif
