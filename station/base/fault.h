@@ -118,7 +118,7 @@ enum verdict {
 	X(STATION_CRASH, "station-crash", STATION, UNIT, ERROR,              \
 	    "Take the unit out and put it back; it goes on where it was.")   \
 	X(STATION_RESTART, "station-restart", STATION, UNIT, ABORTED,        \
-	    "Take the unit out and put it back.")                            \
+	    "Leave the unit in: the station takes it up again.")             \
 	X(WAIT_UNIT, "wait-unit", STATION, UNSURE, ERROR,                    \
 	    "Put the unit back: what was written to it must be checked.")    \
 	X(LEDGER_ERROR, "ledger-error", STATION, LINE, ERROR,                \

@@ -345,6 +345,7 @@ struct message_intent {
 struct message_intent_done {
 	struct fault fault;
 	uint32_t look_up; /* 1: an earlier issue for this key has no outcome */
+	int64_t since_wall_ms; /* look_up: when it was intended */
 	char known_id[CERTIFICATE_ID_LEN]; /* issued for this key and serial */
 	char known_certificate[CERTIFICATE_LEN]; /* PEM */
 	char arn[256];
@@ -354,6 +355,7 @@ struct message_outcome {
 	uint32_t kind;
 	uint32_t done;	     /* 1 carried out and verified, 0 surely not done */
 	uint32_t unverified; /* carried out, but no read-back exists */
+	uint32_t stray;	     /* ISSUE: calls that may have made another one */
 	struct digest digest;
 	char certificate_id[CERTIFICATE_ID_LEN];
 	char certificate[CERTIFICATE_LEN]; /* PEM, for ISSUE */

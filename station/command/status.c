@@ -15,8 +15,8 @@ state_name(enum slot_state state)
 		return "done";
 	case SLOT_STATE_HELD:
 		return "held";
-	case SLOT_STATE_ABSENT:
-		return "absent";
+	case SLOT_STATE_WAITING:
+		return "waiting";
 	default:
 		return "empty";
 	}

@@ -70,7 +70,7 @@
  *	   "limit":0.05,"window":n,"minimum":n},
  *	 "units_per_hour":n, "takt_target_ms":n, "takt_ms":n,
  *	 "lots":[lot object...],
- *	 "slots":[{"name","position","state":"empty|busy|done|held|absent",
+ *	 "slots":[{"name","position","state":"empty|waiting|busy|done|held",
  *	   "lot","serial","mac","attempt":n,"step","permille":n,"note",
  *	   "verdict":"" or as above,"class","cause","text","action",
  *	   "acknowledged":bool,"seconds":n}...],

@@ -157,7 +157,7 @@ slot_state_read(const char *name)
 	    [SLOT_STATE_BUSY] = "busy",
 	    [SLOT_STATE_DONE] = "done",
 	    [SLOT_STATE_HELD] = "held",
-	    [SLOT_STATE_ABSENT] = "absent",
+	    [SLOT_STATE_WAITING] = "waiting",
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)

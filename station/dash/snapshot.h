@@ -31,7 +31,7 @@ enum slot_state {
 	SLOT_STATE_BUSY,
 	SLOT_STATE_DONE,   /* judged, and the unit is still in */
 	SLOT_STATE_HELD,   /* out of service, or waiting for the line */
-	SLOT_STATE_ABSENT, /* its port is not there */
+	SLOT_STATE_WAITING, /* its port is not there */
 };
 
 struct snapshot_cause {

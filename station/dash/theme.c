@@ -110,7 +110,7 @@ slot_look(const struct snapshot_slot *slot)
 		return (struct look){"BUSY", GLYPH_BUSY, PAINT_BUSY};
 	case SLOT_STATE_HELD:
 		return (struct look){"HELD", GLYPH_HELD, PAINT_HELD};
-	case SLOT_STATE_ABSENT:
+	case SLOT_STATE_WAITING:
 		return (struct look){"ABSENT", GLYPH_ABSENT, PAINT_FAINT};
 	case SLOT_STATE_DONE:
 		return verdict_look(slot->verdict);

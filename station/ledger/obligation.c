@@ -73,6 +73,31 @@ obligation_unanswered(struct ledger *ledger, const struct attempt *attempt)
 	return there;
 }
 
+int
+obligation_stray(
+    struct ledger *ledger, const struct attempt *attempt, uint64_t intent)
+{
+	struct obligation own;
+	sqlite3_stmt *row;
+	int there;
+
+	there = store_row(&ledger->store,
+	    "SELECT i.digest, e.at FROM intent AS i"
+	    " JOIN entry AS e ON e.id = i.entry WHERE i.entry = ?1",
+	    VALUES(value_integer((int64_t)intent)), &row);
+	if (there != 1)
+		return there;
+	memset(&own, 0, sizeof(own));
+	own.lot = attempt->lot;
+	own.manifest = attempt->manifest;
+	own.attempt = attempt->id;
+	own.by_key = true;
+	store_digest(row, 0, &own.key);
+	own.since_ms = sqlite3_column_int64(row, 1);
+	store_done(row);
+	return obligation_add(ledger, &own, "stray");
+}
+
 /* The outcome of the request that is being handled has no entry yet. */
 int
 obligation_superseded(struct ledger *ledger, uint64_t manifest, uint64_t lot,

@@ -11,6 +11,11 @@
 
 /* Every issue of the attempt that was never answered. */
 int obligation_unanswered(struct ledger *, const struct attempt *);
+/*
+ * The intent got its certificate, and calls before that one whose answers
+ * were lost may have made more of them.
+ */
+int obligation_stray(struct ledger *, const struct attempt *, uint64_t intent);
 /* Every certificate issued for the row but `keep`, which may be empty. */
 int obligation_superseded(struct ledger *, uint64_t manifest, uint64_t lot,
     const char *keep, const char *reason);

@@ -256,19 +256,21 @@ issue_known(struct ledger *ledger, const struct attempt *attempt,
     const struct digest *key, struct message_intent_done *done)
 {
 	struct store *store = &ledger->store;
-	int64_t unanswered = 0;
+	int64_t since_ms = 0;
 	sqlite3_stmt *row;
 	int there;
 
 	if (store_number(store,
-		"SELECT count(*) FROM intent AS i WHERE i.kind = 'issue'"
+		"SELECT coalesce(min(e.at), 0) FROM intent AS i"
+		" JOIN entry AS e ON e.id = i.entry WHERE i.kind = 'issue'"
 		" AND i.digest = ?1 AND i.entry < ?2 AND NOT EXISTS"
 		" (SELECT 1 FROM outcome AS o WHERE o.intent = i.entry)",
 		VALUES(
 		    value_digest(key), value_integer((int64_t)ledger->entry)),
-		&unanswered) < 0)
+		&since_ms) < 0)
 		return -1;
-	done->look_up = unanswered > 0 ? 1 : 0;
+	done->look_up = since_ms > 0 ? 1 : 0;
+	done->since_wall_ms = since_ms;
 	there = store_row(store,
 	    "SELECT o.certificate_id, o.certificate, o.arn FROM intent AS i"
 	    " JOIN outcome AS o ON o.intent = i.entry AND o.done = 1"
@@ -450,6 +452,9 @@ ledger_outcome(
 	if (outcome_check(&attempt, body, &state, &done->fault) != 0)
 		return 0;
 	if (outcome_insert(ledger, &attempt, body, state.intent) != 0)
+		return -1;
+	if (body->kind == INTENT_ISSUE && body->stray > 0 &&
+	    obligation_stray(ledger, &attempt, state.intent) < 0)
 		return -1;
 	if (body->kind != INTENT_ISSUE || body->done == 0)
 		return 0;

@@ -17,6 +17,11 @@
 
 enum {
 	SLOT_QUEUE = 64,
+	/* A process keeps its own deadlines, and the cloud's within them; what
+	 * outlives them by so much is ended from outside. */
+	WATCHDOG_MS = 960000,
+	ENDING_MS = 5000,     /* from its verdict's answer to its end */
+	ABORTING_MS = 150000, /* from an abort to its verdict: one cloud call */
 	CRASHES_SPAN_MS = 600000, /* three in it hold a slot */
 };
 
@@ -30,6 +35,25 @@ static const char *const states[] = {
 
 /* ---- presence ---- */
 
+/*
+ * True while an attempt of that slot that has lost its process is brought to
+ * its end: its unit still belongs to it. Which slot it was is known once the
+ * ledger has said so.
+ */
+static bool
+slot_recovers(const struct board_slot *slot)
+{
+	const struct attempt *attempt;
+
+	for (attempt = slot->line->attempts; attempt != NULL;
+	     attempt = attempt->next)
+		if (attempt->slot == NULL && !attempt->verdict_done &&
+		    (attempt->slot_name[0] == '\0' ||
+			strcmp(attempt->slot_name, slot->config->name) == 0))
+			return true;
+	return false;
+}
+
 void
 slot_consider(struct board_slot *slot)
 {
@@ -39,6 +63,8 @@ slot_consider(struct board_slot *slot)
 	    (slot->state != SLOT_EMPTY && slot->state != SLOT_WAITING))
 		return;
 	slot->state = SLOT_WAITING;
+	if (slot_recovers(slot))
+		return;
 	if (line->held || line->draining || !line->ledger_ready ||
 	    slot->lot == NULL || slot->lot->stage != LOT_STAGE_OPEN ||
 	    slot->lot->image->serial_from == SERIAL_FROM_SCAN)
@@ -125,6 +151,38 @@ judge_fault(struct attempt *attempt, const struct fault *fault)
 }
 
 static void
+process_kill(const struct attempt *attempt)
+{
+	struct message_kill end = {.pid = attempt->pid, .signal = SIGKILL};
+
+	if (attempt->pid != 0)
+		peer_tell(attempt->line, ROLE_PARENT, MESSAGE_KILL, &end,
+		    sizeof(end));
+}
+
+static void
+watchdog_due(void *arg)
+{
+	struct attempt *attempt = arg;
+
+	if (attempt->pid == 0)
+		return;
+	log_error("attempt %llu: its slot process does not end; it is killed",
+	    (unsigned long long)attempt->id);
+	process_kill(attempt);
+}
+
+static void
+watchdog_set(struct attempt *attempt, int64_t timeout_ms)
+{
+	if (attempt->watchdog == NULL)
+		attempt->watchdog =
+		    loop_timer(attempt->line->loop, watchdog_due, attempt);
+	if (attempt->watchdog != NULL)
+		loop_timer_set(attempt->watchdog, clock_deadline(timeout_ms));
+}
+
+static void
 spawn_done(void *arg, struct message *answer)
 {
 	struct attempt *attempt = arg;
@@ -147,6 +205,12 @@ spawn_done(void *arg, struct message *answer)
 	answer->fd_count = 0; /* the channel has it */
 	attempt->watch = loop_watch(attempt->line->loop, attempt->channel.fd,
 	    POLLIN, process_ready, attempt);
+	watchdog_set(
+	    attempt, (int64_t)attempt->lot->image->profile.total_timeout_ms +
+			 WATCHDOG_MS);
+	/* The operator was faster than the process. */
+	if (attempt->aborted)
+		attempt_abort(attempt, CAUSE_ABORTED, "ended by the operator");
 }
 
 static void
@@ -305,15 +369,19 @@ attempt_adopt(struct line *line, uint64_t id)
 			return NULL; /* it lives */
 	attempt = attempt_new(line);
 	attempt->id = id;
+	attempt->recovered = true;
 	return attempt;
 }
 
 void
 attempt_free(struct attempt *attempt)
 {
+	struct line *line = attempt->line;
+	bool recovered = attempt->recovered;
 	struct attempt **at;
+	size_t i;
 
-	for (at = &attempt->line->attempts; *at != NULL; at = &(*at)->next)
+	for (at = &line->attempts; *at != NULL; at = &(*at)->next)
 		if (*at == attempt) {
 			*at = attempt->next;
 			break;
@@ -322,7 +390,12 @@ attempt_free(struct attempt *attempt)
 	process_close(attempt);
 	if (attempt->timer != NULL)
 		loop_timer_free(attempt->line->loop, attempt->timer);
+	if (attempt->watchdog != NULL)
+		loop_timer_free(attempt->line->loop, attempt->watchdog);
 	free(attempt);
+	/* Its unit may be in its slot still, waiting to be taken up. */
+	for (i = 0; recovered && i < line->config->slot_count; i++)
+		slot_consider(&line->slots[i]);
 }
 
 /* ---- the end ---- */
@@ -341,10 +414,11 @@ slot_judged(struct attempt *attempt)
 	if (slot->state != SLOT_HELD)
 		slot->state = SLOT_DONE;
 	if (fault_row(attempt->verdict.fault.cause)->class ==
-		FAULT_CLASS_SLOT &&
-	    slot->present)
-		board_note(slot->line, RING_ERROR, "slot %s: %s",
+	    FAULT_CLASS_SLOT) {
+		slot->state = SLOT_HELD;
+		board_note(slot->line, RING_ERROR, "slot %s is held: %s",
 		    slot->config->name, attempt->verdict.fault.text);
+	}
 	attempt->slot = NULL;
 	if (!slot->present && slot->state == SLOT_DONE) {
 		/* It went during the attempt: the verdict stays on the tile
@@ -357,8 +431,11 @@ static void
 attempt_over(struct attempt *attempt)
 {
 	/* The process has nothing left to say; it ends by end-of-file. */
-	if (attempt->pid != 0 && attempt->watch != NULL)
-		return; /* it closes its end first: attempt_exited */
+	if (attempt->pid != 0 && attempt->watch != NULL) {
+		/* It closes its end first: attempt_exited. */
+		watchdog_set(attempt, ENDING_MS);
+		return;
+	}
 	attempt_free(attempt);
 }
 
@@ -395,6 +472,10 @@ verdict_done(void *arg, struct message *answer)
 			attempt->lot->counts = done->counts;
 		board_verdict(attempt);
 		alarm_count(line, &attempt->verdict);
+		/* What stops every unit is not tried on the next one. */
+		if (fault_row(attempt->verdict.fault.cause)->class ==
+		    FAULT_CLASS_LINE)
+			line_hold(line, attempt->verdict.fault.text);
 		if (attempt->lot != NULL)
 			lot_counted(attempt->lot);
 	}
@@ -432,23 +513,22 @@ attempt_abort(struct attempt *attempt, enum fault_cause cause, const char *text)
 	    .attempt = attempt->id};
 	struct message_done abort_it;
 
+	attempt->aborted = attempt->aborted || cause != CAUSE_INTERNAL;
 	if (attempt->watch == NULL)
 		return;
 	memset(&abort_it, 0, sizeof(abort_it));
 	fault_set(&abort_it.fault, cause, "%s", text);
 	if (cause == CAUSE_INTERNAL) {
 		/* A process that breaks the rules is not asked. */
-		struct message_kill end = {
-		    .pid = attempt->pid, .signal = SIGKILL};
-
-		peer_tell(attempt->line, ROLE_PARENT, MESSAGE_KILL, &end,
-		    sizeof(end));
+		process_kill(attempt);
 		process_close(attempt);
 		return;
 	}
 	channel_send(
 	    &attempt->channel, &header, &abort_it, sizeof(abort_it), NULL, 0);
 	loop_watch_events(attempt->watch, channel_events(&attempt->channel));
+	if (!attempt->verdict_sent)
+		watchdog_set(attempt, ABORTING_MS);
 }
 
 static void
@@ -487,7 +567,7 @@ attempt_exited(struct line *line, const struct message_exited *exited)
 		attempt_free(attempt);
 		return;
 	}
-	if (attempt->verdict_sent)
+	if (attempt->verdict_sent || attempt->verdict_waits)
 		return; /* its verdict is on the way */
 	if (WIFSIGNALED(exited->status))
 		board_note(line, RING_ERROR,

@@ -167,6 +167,7 @@ slot_json(const struct board_slot *slot)
 	json_t *object = json_object();
 	bool busy = slot->state == SLOT_BUSY;
 	int64_t end = busy ? clock_monotonic_ms() : slot->ended_ms;
+	int64_t spent = 0;
 	const char *position = slot->config->usb[0] != '\0'
 				   ? slot->config->usb
 				   : slot->config->port;
@@ -190,10 +191,9 @@ slot_json(const struct board_slot *slot)
 	put_fault(object, &slot->verdict.fault,
 	    slot->verdict.fault.cause != CAUSE_NONE);
 	put(object, "acknowledged", json_boolean(slot->acknowledged));
-	put_number(object, "seconds",
-	    slot->began_ms == 0 || end < slot->began_ms
-		? 0
-		: (end - slot->began_ms) / 1000);
+	if (slot->began_ms != 0 && end > slot->began_ms)
+		spent = end - slot->began_ms;
+	put(object, "seconds", json_real((double)(spent / 100) / 10.0));
 	return object;
 }
 

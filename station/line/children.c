@@ -516,6 +516,20 @@ children_start(struct children *children, struct loop *loop,
 	return 0;
 }
 
+/* A slot's next process may be there before its last one is gone. */
+static bool
+slot_has_child(const struct children *children, uint32_t slot)
+{
+	size_t i;
+
+	for (i = 0; i < CHILDREN_MAX; i++)
+		if (children->list[i].used &&
+		    children->list[i].role == ROLE_SLOT &&
+		    children->list[i].slot == slot)
+			return true;
+	return false;
+}
+
 static void
 child_ended(struct children *children, struct child *child, int status)
 {
@@ -532,7 +546,7 @@ child_ended(struct children *children, struct child *child, int status)
 		children->line_gone(children->arg, status);
 		return;
 	}
-	if (role == ROLE_SLOT)
+	if (role == ROLE_SLOT && !slot_has_child(children, child->slot))
 		port_release(&children->ports[child->slot]);
 	if (children->ending)
 		return;

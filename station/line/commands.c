@@ -267,9 +267,11 @@ handle_release(struct control_request *request, void *arg)
 		if (slot->state != SLOT_HELD)
 			continue;
 		memset(slot->crashes_ms, 0, sizeof(slot->crashes_ms));
-		slot->state = slot->present ? SLOT_DONE : SLOT_EMPTY;
+		slot->state = slot->present ? SLOT_WAITING : SLOT_EMPTY;
 	}
 	line_release(line);
+	for (i = 0; i < line->config->slot_count; i++)
+		slot_consider(&line->slots[i]);
 	board_changed(line);
 	control_reply(request, NULL);
 }

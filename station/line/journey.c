@@ -24,6 +24,17 @@ enum {
 
 /* ---- answers to the slot ---- */
 
+/* What the slot asked last was its verdict. */
+static void
+verdict_take(struct attempt *attempt)
+{
+	attempt->verdict_waits = false;
+	attempt->flow.used = true;
+	attempt->flow.sequence = attempt->verdict_sequence;
+	attempt->flow.type = MESSAGE_VERDICT;
+	attempt_judge(attempt, &attempt->verdict);
+}
+
 static void
 slot_answer(struct attempt *attempt, const void *body, size_t len)
 {
@@ -33,11 +44,30 @@ slot_answer(struct attempt *attempt, const void *body, size_t len)
 	    .attempt = attempt->id};
 
 	attempt->flow.used = false;
-	if (attempt->pid == 0)
+	if (attempt->verdict_waits) {
+		verdict_take(attempt);
 		return;
+	}
 	if (channel_send(&attempt->channel, &header, body, len, NULL, 0) == 0)
 		loop_watch_events(
 		    attempt->watch, channel_events(&attempt->channel));
+}
+
+/*
+ * True when there is no process any more that waits for the answer: what
+ * becomes of the attempt is its last word's or the recovery's to say.
+ */
+static bool
+flow_orphaned(struct attempt *attempt, const struct fault *fault)
+{
+	if (attempt->pid != 0)
+		return false;
+	attempt->flow.used = false;
+	if (attempt->verdict_waits)
+		verdict_take(attempt);
+	else
+		recover_next(attempt, fault);
+	return true;
 }
 
 /* The answer to a plain flow: only its fault and the cloud's words. */
@@ -48,11 +78,8 @@ flow_end(struct attempt *attempt, const struct fault *fault)
 	struct message_cloud_done cloud;
 	struct message_done plain;
 
-	if (attempt->pid == 0) {
-		flow->used = false;
-		recover_next(attempt, fault);
+	if (flow_orphaned(attempt, fault))
 		return;
-	}
 	switch (flow->type) {
 	case MESSAGE_ISSUE:
 		flow->issue_done.fault = *fault;
@@ -165,6 +192,7 @@ issue_done(void *arg, struct message *answer)
 	}
 	memcpy(&flow->issue_done, answer->body.bytes, sizeof(flow->issue_done));
 	memset(&flow->outcome, 0, sizeof(flow->outcome));
+	flow->outcome.stray = flow->issue_done.stray;
 	flow->outcome.digest = flow->intent.digest;
 	text_copy(flow->outcome.certificate_id,
 	    sizeof(flow->outcome.certificate_id),
@@ -276,6 +304,7 @@ intent_done(void *arg, struct message *answer)
 	if (flow->intent.kind == INTENT_ISSUE) {
 		done = (const void *)answer->body.bytes;
 		flow->issue.look_up = done->look_up;
+		flow->issue.since_wall_ms = done->since_wall_ms;
 		text_copy(flow->issue.known_id, sizeof(flow->issue.known_id),
 		    done->known_id);
 		text_copy(flow->issue.known_certificate,
@@ -324,6 +353,8 @@ gate_done(void *arg, struct message *answer)
 	struct attempt *attempt = arg;
 	struct message_gate_done refused;
 
+	if (flow_orphaned(attempt, NULL))
+		return;
 	if (answer == NULL || answer->len != sizeof(attempt->gate)) {
 		memset(&refused, 0, sizeof(refused));
 		call_fault(NULL, &refused.fault);
@@ -345,11 +376,8 @@ plain_done(void *arg, struct message *answer)
 {
 	struct attempt *attempt = arg;
 
-	if (attempt->pid == 0) {
-		attempt->flow.used = false;
-		recover_next(attempt, NULL);
+	if (flow_orphaned(attempt, NULL))
 		return;
-	}
 	slot_answer(attempt, answer->body.bytes, answer->len);
 }
 
@@ -357,11 +385,18 @@ static void
 journey_progress(struct attempt *attempt, const struct message *message)
 {
 	struct message_progress *to;
+	char note[256];
 
 	if (attempt->slot == NULL)
 		return;
 	to = &attempt->slot->progress;
 	memcpy(to, message->body.bytes, sizeof(*to));
+	text_escape(note, sizeof(note), to->note, strlen(to->note));
+	text_copy(to->note, sizeof(to->note), note);
+	text_escape(note, sizeof(note), to->serial, strlen(to->serial));
+	text_copy(to->serial, sizeof(to->serial), note);
+	text_escape(note, sizeof(note), to->mac, strlen(to->mac));
+	text_copy(to->mac, sizeof(to->mac), note);
 	/* The ledger's serial, once it is known, not the slot's word. */
 	if (attempt->gate.serial[0] != '\0')
 		text_copy(to->serial, sizeof(to->serial), attempt->gate.serial);
@@ -437,33 +472,60 @@ journey_request(struct attempt *attempt, struct message *message)
 	}
 }
 
+/*
+ * The slot's last word. It is taken while a request is still under way only
+ * after an abort: then it waits for that request's end.
+ */
+static void
+journey_verdict(struct attempt *attempt, const struct message *message)
+{
+	struct message_verdict verdict;
+	const char *text = verdict.fault.text;
+	enum verdict wanted = VERDICT_PASS;
+
+	memcpy(&verdict, message->body.bytes, sizeof(verdict));
+	if (verdict.fault.cause != CAUSE_NONE)
+		wanted = fault_row(verdict.fault.cause)->verdict;
+	if (verdict.verdict != (uint32_t)wanted) {
+		journey_broken(attempt, "a verdict that is not its cause's");
+		return;
+	}
+	/* Its control bytes are escaped before anybody shows them. */
+	if (verdict.fault.cause != CAUSE_NONE)
+		fault_set(&verdict.fault, verdict.fault.cause, "%s", text);
+	attempt->verdict = verdict;
+	attempt->verdict_sequence = message->header.sequence;
+	if (attempt->flow.used)
+		attempt->verdict_waits = true;
+	else
+		verdict_take(attempt);
+}
+
 void
 journey_message(struct attempt *attempt, struct message *message)
 {
-	struct message_verdict verdict;
-
 	if (message->header.attempt != attempt->id) {
 		journey_broken(attempt, "another attempt's message");
 		return;
 	}
-	if (attempt->verdict_sent)
+	if (attempt->verdict_sent || attempt->verdict_waits)
 		return; /* nothing counts after the verdict */
 	if (message->header.type == MESSAGE_PROGRESS) {
 		journey_progress(attempt, message);
 		return;
 	}
-	if (attempt->flow.used) {
+	if (attempt->flow.used &&
+	    !(attempt->aborted && message->header.type == MESSAGE_VERDICT)) {
 		journey_broken(attempt, "a second request at once");
+		return;
+	}
+	if (message->header.type == MESSAGE_VERDICT) {
+		journey_verdict(attempt, message);
 		return;
 	}
 	attempt->flow.used = true;
 	attempt->flow.sequence = message->header.sequence;
 	attempt->flow.type = message->header.type;
-	if (message->header.type == MESSAGE_VERDICT) {
-		memcpy(&verdict, message->body.bytes, sizeof(verdict));
-		attempt_judge(attempt, &verdict);
-		return;
-	}
 	journey_request(attempt, message);
 }
 

@@ -157,11 +157,15 @@ struct attempt {
 	struct message_outcome issued; /* certificate of this attempt */
 	struct message_verdict verdict;
 	bool verdict_sent, verdict_done;
-	bool refused; /* no process: it only gets its verdict */
+	bool aborted; /* its slot may give its verdict amid a request */
+	bool verdict_waits;
+	uint32_t verdict_sequence;
+	bool recovered; /* begun in an earlier life of the daemon */
 	bool resolving;
 	uint32_t resolve_tries;
 	struct loop_timer *timer;
-	enum fault_cause ended_by; /* when the process died early */
+	struct loop_timer *watchdog; /* of its process */
+	enum fault_cause ended_by;   /* when the process died early */
 	int64_t began_wall_ms, ended_wall_ms, began_ms;
 	char cloud_state[24];
 	struct control_request *request; /* `make` that waits for its number */

@@ -73,8 +73,7 @@ lot_clear(struct open_lot *lot)
 	for (i = 0; i < SLOTS_MAX; i++)
 		if (line->slots[i].lot == lot)
 			line->slots[i].lot = NULL;
-	for (attempt = line->attempts; attempt != NULL;
-	     attempt = attempt->next)
+	for (attempt = line->attempts; attempt != NULL; attempt = attempt->next)
 		if (attempt->lot == lot)
 			attempt->lot = NULL; /* judged; its process ends */
 	calls_forget(line, lot);

@@ -27,10 +27,17 @@
 #include "line/children.h"
 #include "line/notify.h"
 #include "line/spawn.h"
+#include "line/transcripts.h"
 #include "lot/config.h"
+
+enum {
+	PRUNE_MS = 10 * 60 * 1000
+};
 
 struct parent {
 	struct loop *loop;
+	struct loop_timer *prune_timer;
+	const struct station_config *config;
 	struct children children;
 	int signal_fd;
 	int lock_fd;
@@ -265,6 +272,27 @@ signals_open(struct parent *parent, struct fault *fault)
 	return 0;
 }
 
+static void
+prune_due(void *arg)
+{
+	struct parent *parent = arg;
+
+	transcripts_prune(parent->config);
+	loop_timer_set(parent->prune_timer, clock_deadline(PRUNE_MS));
+}
+
+static int
+prune_start(struct parent *parent, const struct station_config *config,
+    struct fault *fault)
+{
+	parent->config = config;
+	parent->prune_timer = loop_timer(parent->loop, prune_due, parent);
+	if (parent->prune_timer == NULL)
+		return fault_set(fault, CAUSE_INTERNAL, "out of memory");
+	prune_due(parent);
+	return 0;
+}
+
 /* The line has ended: nothing can go on without it. */
 static void
 line_gone(void *arg, int status)
@@ -303,7 +331,8 @@ parent_start(struct parent *parent, int *config_fd, int *listen_fd,
 	*listen_fd = control_listen((*config)->socket, (*config)->socket_mode,
 	    (*config)->socket_group, fault);
 	if (*listen_fd == -1 || parent_confine(*config, fault) == -1 ||
-	    signals_open(parent, fault) == -1)
+	    signals_open(parent, fault) == -1 ||
+	    prune_start(parent, *config, fault) == -1)
 		return -1;
 	return children_start(&parent->children, parent->loop, *config,
 	    *config_fd, *listen_fd, line_gone, parent, fault);

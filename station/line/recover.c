@@ -49,7 +49,7 @@ resolve_effect(struct attempt *attempt, const struct message_resolve_done *done)
 	attempt->lot = lot_by_id(attempt->line, done->lot);
 	if (attempt->lot == NULL || attempt->lot->stage != LOT_STAGE_OPEN) {
 		/* The cloud does not know the lot yet. */
-		resolve_later(attempt, RETRY_MS);
+		resolve_later(attempt, RESTORE_MS);
 		return;
 	}
 	text_copy(attempt->gate.serial, sizeof(attempt->gate.serial),
@@ -189,7 +189,6 @@ struct discharge {
 	struct line *line;
 	uint64_t obligation;
 	bool busy;
-	bool by_key;
 };
 static struct discharge discharge; /* one at a time */
 
@@ -207,6 +206,7 @@ discard_done(void *arg, struct message *answer)
 {
 	struct discharge *now = arg;
 	struct message_obligation close_it;
+	const struct message_cloud_done *done;
 	struct fault fault;
 
 	call_fault(answer, &fault);
@@ -216,8 +216,9 @@ discard_done(void *arg, struct message *answer)
 	}
 	memset(&close_it, 0, sizeof(close_it));
 	close_it.close = now->obligation;
-	/* Found and deleted, or looked for by its key and not there. */
-	close_it.scans_clean = now->by_key;
+	/* Deleted, or a complete scan that found none: one of two. */
+	done = (const void *)answer->body.bytes;
+	close_it.scans_clean = strcmp(done->cloud_state, "ABSENT") == 0;
 	line_call(now->line, ROLE_LEDGER, MESSAGE_OBLIGATION, 0, 0, &close_it,
 	    sizeof(close_it), NULL, 0, obligation_closed, now);
 }
@@ -242,7 +243,6 @@ obligation_done(void *arg, struct message *answer)
 	done.discard.lot = lot->index;
 	now->busy = true;
 	now->obligation = done.obligation;
-	now->by_key = done.discard.certificate_id[0] == '\0';
 	line_call(now->line, ROLE_CLOUD, MESSAGE_DISCARD, 0,
 	    clock_deadline(600000), &done.discard, sizeof(done.discard), NULL,
 	    0, discard_done, now);

@@ -201,9 +201,9 @@ read_alarm(struct config_reader *reader, struct yaml_node *root)
 		yaml_get_milli(reader->document, map, "percent", false, 100,
 		    100000, &percent_milli, reader->problems);
 		yaml_get_integer(reader->document, map, "window", false, 1,
-		    10000, &window, reader->problems);
+		    1000, &window, reader->problems);
 		yaml_get_integer(reader->document, map, "minimum", false, 1,
-		    10000, &minimum, reader->problems);
+		    1000, &minimum, reader->problems);
 		yaml_get_boolean(reader->document, map, "hold", false, &hold,
 		    reader->problems);
 		if (minimum > window)

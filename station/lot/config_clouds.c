@@ -8,10 +8,8 @@
 /* The calls whose rate may be set: those that the cloud role makes. */
 static const char *const operations[] = {"AddThingToThingGroup", "AttachPolicy",
     "AttachThingPrincipal", "CreateCertificateFromCsr", "CreateThing",
-    "DeleteCertificate", "DeleteThing", "DescribeCertificate", "DescribeThing",
-    "DetachPolicy", "DetachThingPrincipal", "GetCallerIdentity",
-    "ListAttachedPolicies", "ListCertificates", "ListPrincipalThings",
-    "ListThingPrincipals", "RegisterThing", "RemoveThingFromThingGroup",
+    "DeleteCertificate", "DescribeCertificate", "DescribeThing", "DetachPolicy",
+    "DetachThingPrincipal", "GetCallerIdentity", "ListCertificates",
     "UpdateCertificate", "UpdateThing", NULL};
 
 static bool

@@ -9,7 +9,6 @@
 
 enum {
 	PROFILE_BYTES_MAX = 256 * 1024,
-	BOOT_TIMEOUT_MS = 10000,
 	TOTAL_TIMEOUT_MS = 5 * 60000,
 	TIMEOUT_MAX_MS = 3600000,
 };
@@ -167,9 +166,7 @@ read_root(struct profile_reader *reader, struct yaml_node *root)
 	yaml_get_choice(reader->document, root, "mode", true, modes, &mode,
 	    reader->problems);
 	profile->mode = (uint32_t)mode;
-	profile->boot_timeout_ms = BOOT_TIMEOUT_MS;
 	profile->total_timeout_ms = TOTAL_TIMEOUT_MS;
-	read_span(reader, root, "boot_timeout", &profile->boot_timeout_ms);
 	read_span(reader, root, "total_timeout", &profile->total_timeout_ms);
 	read_flasher(reader, root);
 	read_injects(reader, root);

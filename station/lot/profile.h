@@ -35,7 +35,6 @@ struct profile {
 				   reset variants */
 	uint32_t inject_count;
 	struct inject_layout injects[INJECTS_MAX];
-	uint32_t boot_timeout_ms;  /* from reset to the first console step */
 	uint32_t total_timeout_ms; /* of the whole attempt */
 	struct program program;	   /* console settings and steps */
 };

@@ -162,8 +162,13 @@ report_attempts(struct report *report, uint64_t lot)
 	    " AND kind = 'issue' AND done = 1 ORDER BY entry DESC LIMIT 1),"
 	    " (SELECT digest FROM intent WHERE attempt = a.id"
 	    " AND kind = 'issue' ORDER BY entry DESC LIMIT 1),"
+	    /* A claim unit that passed awaits its first connection, and that
+	     * is right: field provisioning ends there. */
+	    " CASE WHEN v.verdict = 'PASS' AND (SELECT pattern FROM lot"
+	    " WHERE id = a.lot) = 'claim' THEN 'AWAITING-CONNECTION' ELSE"
 	    " (SELECT cloud_state FROM outcome WHERE attempt = a.id"
-	    " AND cloud_state <> '' AND done = 1 ORDER BY entry DESC LIMIT 1),"
+	    " AND cloud_state <> '' AND done = 1 ORDER BY entry DESC LIMIT 1)"
+	    " END,"
 	    " (SELECT serial FROM gate WHERE attempt = a.id AND serial <> ''"
 	    " ORDER BY bound DESC, entry DESC LIMIT 1),"
 	    " (SELECT mac FROM gate WHERE attempt = a.id AND mac <> ''"

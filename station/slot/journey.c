@@ -149,6 +149,10 @@ identify_call(void *arg, struct engine *engine, const char *serial,
 		    "now is %s",
 		    before, mac);
 	if (journey->gate.bound != 0) {
+		/* A step that asks for the MAC only says no serial. */
+		if (journey->lot->profile.program.identifies == 0 &&
+		    serial[0] == '\0')
+			return 0;
 		if (strcmp(serial, journey->gate.serial) != 0)
 			return fault_set(fault, CAUSE_SERIAL_MISMATCH,
 			    "the unit says serial %s, the station gave it %s",
@@ -392,8 +396,8 @@ unit_activate(struct journey *journey, struct fault *fault)
 	    sizeof(activate), &done, sizeof(done), fault);
 }
 
-int
-journey_run(struct journey *journey, struct fault *fault)
+static int
+journey_steps(struct journey *journey, struct fault *fault)
 {
 	int status;
 
@@ -409,5 +413,19 @@ journey_run(struct journey *journey, struct fault *fault)
 		status = unit_register(journey, fault);
 	if (status == 0)
 		journey_step(journey, STEP_COMMIT, "");
+	return status;
+}
+
+int
+journey_run(struct journey *journey, struct fault *fault)
+{
+	struct fault ignored;
+	int status = journey_steps(journey, fault);
+
+	/* A unit that the gate refused goes as it came: in its own firmware,
+	 * not in its loader. */
+	if (status == -1 && journey->step == STEP_GATE &&
+	    journey->session != NULL)
+		(void)esp_run(journey->session, &ignored);
 	return status;
 }

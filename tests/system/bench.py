@@ -282,9 +282,9 @@ class Bench:
         answer = json.loads(result.stdout)
         return answer.get("snapshot", answer)
 
-    def batch(self, *options):
+    def batch(self, *options, to_hands=True):
         """Starts `station batch`; its verdicts go to self.verdicts and to
-        the hands."""
+        the hands, which then take the next unit."""
         log = open(self.path("logs", "batch.log"), "ab")
         process = subprocess.Popen(
             [os.path.join(BIN, "station"), "--socket",
@@ -298,7 +298,8 @@ class Bench:
                 event = json.loads(line)
                 with self.lock:
                     self.verdicts.append(event)
-                if event.get("event") == "verdict" and self.hands and \
+                if to_hands and event.get("event") == "verdict" and \
+                        self.hands and \
                         self.hands.poll() is None:
                     try:
                         self.hands.stdin.write(line.encode())
@@ -335,7 +336,7 @@ class Bench:
             database.close()
 
     def iot(self):
-        import boto3
+        import boto3.session
         from botocore.config import Config
         keys = {}
         with open(self.path("cloud", "credentials")) as text:
@@ -343,7 +344,8 @@ class Bench:
                 if "=" in line:
                     name, value = line.split("=", 1)
                     keys[name.strip()] = value.strip()
-        return boto3.client(
+        # The default session is not for several threads.
+        return boto3.session.Session().client(
             "iot", endpoint_url=self.endpoint(), region_name="eu-west-1",
             verify=self.path("cloud", "ca.pem"),
             aws_access_key_id=keys["aws_access_key_id"],

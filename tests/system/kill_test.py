@@ -43,7 +43,7 @@ def one(lot, role, what, number):
                 killed_all = True
                 bench.station_start(wait=False)
             if batch is None and bench.status(quiet=True) is not None:
-                batch = bench.batch()
+                batch = bench.batch(to_hands=False)
             if batch is not None and batch.poll() is not None:
                 if batch.returncode in (0, 1):
                     break

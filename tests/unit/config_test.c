@@ -238,11 +238,9 @@ static const struct {
     {"CreateThing: 12.5", "MakeThing: 1",
 	"25:13: unknown key MakeThing; accepted are AddThingToThingGroup, "
 	"AttachPolicy, AttachThingPrincipal, CreateCertificateFromCsr, "
-	"CreateThing, DeleteCertificate, DeleteThing, DescribeCertificate, "
-	"DescribeThing, DetachPolicy, DetachThingPrincipal, "
-	"GetCallerIdentity, ListAttachedPolicies, ListCertificates, "
-	"ListPrincipalThings, ListThingPrincipals, RegisterThing, "
-	"RemoveThingFromThingGroup, UpdateCertificate, UpdateThing\n"},
+	"CreateThing, DeleteCertificate, DescribeCertificate, DescribeThing, "
+	"DetachPolicy, DetachThingPrincipal, GetCallerIdentity, "
+	"ListCertificates, UpdateCertificate, UpdateThing\n"},
 };
 
 static void

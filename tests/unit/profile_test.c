@@ -45,7 +45,6 @@ test_reads_both_modes(void **state)
 	    profile.esp.chips, 1u << ESP_CHIP_ESP32C3 | 1u << ESP_CHIP_ESP32S3);
 	assert_int_equal(profile.inject_count, 1);
 	assert_int_equal(profile.injects[0].offset, 0xd000);
-	assert_int_equal(profile.boot_timeout_ms, 10000);
 	assert_int_equal(profile.total_timeout_ms, 300000);
 	problems = problems_of(lot_csr_profile);
 	assert_string_equal(problems, "");
@@ -80,8 +79,8 @@ static const struct {
 	"3:7: mode claim has a step register; accepted is mode csr for it\n"},
     {lot_claim_profile, "kind: esp-rom", "kind: dfu",
 	"4:17: kind is dfu; esp-rom is accepted\n"},
-    {lot_claim_profile, "mode: claim\n", "mode: claim\nboot_timeout: 2h\n",
-	"4:15: boot_timeout is 7200000 ms; accepted are 1ms to 1h\n"},
+    {lot_claim_profile, "mode: claim\n", "mode: claim\ntotal_timeout: 2h\n",
+	"4:16: total_timeout is 7200000 ms; accepted are 1ms to 1h\n"},
     {lot_claim_profile, "mode: claim\n", "mode: claim\nboot: 2s\n",
 	"4:1: unknown key boot; accepted are "},
     {lot_claim_profile, "flasher: {kind: esp-rom, chip: [esp32c3, esp32s3]}\n",
