@@ -75,7 +75,7 @@ console_send(struct engine *engine, const char *text, size_t len,
 
 	console_forget_line(engine);
 	engine->echo_len = 0;
-	if (echo != ECHO_NONE && len > 0 && len < sizeof(engine->echo)) {
+	if (echo != ECHO_NONE && len < sizeof(engine->echo)) {
 		memcpy(engine->echo, text, len);
 		engine->echo[len] = '\0';
 		engine->echo_len = len;

@@ -85,6 +85,16 @@ struct engine {
 	size_t ignore_count;
 };
 
+/* ---- engine_step.c: one step ---- */
+
+/* Text of the program. */
+const char *engine_text(const struct engine *, uint32_t offset);
+/* Any step but a loop. */
+int engine_step(struct engine *, const struct program_step *, struct fault *);
+/* Sets the clause's variable to its expanded value. */
+int
+engine_step_set(struct engine *, const struct program_clause *, struct fault *);
+
 /* ---- engine_console.c: bytes ---- */
 
 /* Sends text and the end of line, paced; what follows is its answer. */

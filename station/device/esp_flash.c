@@ -195,17 +195,8 @@ region_blocks(struct esp_session *session, const struct esp_write *write,
 static int
 session_slow_down(struct esp_session *session, struct fault *fault)
 {
-	char mac[sizeof(session->identity.mac)];
-
-	memcpy(mac, session->identity.mac, sizeof(mac));
 	session->rung++;
-	if (esp_enter(session, fault) != 0 || esp_identify(session, fault) != 0)
-		return -1;
-	if (strcmp(mac, session->identity.mac) != 0)
-		return fault_set(fault, CAUSE_SWAPPED,
-		    "the unit %s became %s while it was written", mac,
-		    session->identity.mac);
-	if (esp_flash_prepare(session, fault) != 0)
+	if (esp_enter_again(session, fault) != 0)
 		return -1;
 	return esp_raise_baud(session, fault);
 }

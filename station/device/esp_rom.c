@@ -448,6 +448,21 @@ baud_try(struct esp_session *session, uint32_t baud, struct fault *fault)
 }
 
 int
+esp_enter_again(struct esp_session *session, struct fault *fault)
+{
+	char mac[sizeof(session->identity.mac)];
+
+	memcpy(mac, session->identity.mac, sizeof(mac));
+	if (esp_enter(session, fault) != 0 || esp_identify(session, fault) != 0)
+		return -1;
+	if (strcmp(mac, session->identity.mac) != 0)
+		return fault_set(fault, CAUSE_SWAPPED,
+		    "the unit %s became %s in its slot", mac,
+		    session->identity.mac);
+	return esp_flash_prepare(session, fault);
+}
+
+int
 esp_raise_baud(struct esp_session *session, struct fault *fault)
 {
 	const struct esp_demands *demands = session->demands;
@@ -462,9 +477,7 @@ esp_raise_baud(struct esp_session *session, struct fault *fault)
 		if (answered != 0)
 			return answered < 0 ? -1 : 0;
 		/* At which rate the unit listens now is unknown. */
-		if (esp_enter(session, fault) != 0 ||
-		    esp_flash_attach(session, fault) != 0 ||
-		    esp_flash_prepare(session, fault) != 0)
+		if (esp_enter_again(session, fault) != 0)
 			return -1;
 	}
 	return 0;

@@ -118,6 +118,8 @@ int esp_register_write(
 int esp_enter(struct esp_session *, struct fault *);
 /* Fills the session's identity and checks it against the demands. */
 int esp_identify(struct esp_session *, struct fault *);
+/* Into the loader once more: it must still be the same unit. */
+int esp_enter_again(struct esp_session *, struct fault *);
 /* SPI_ATTACH, and SPI_SET_PARAMS for the size that the identity has. */
 int esp_flash_attach(struct esp_session *, struct fault *);
 int esp_flash_prepare(struct esp_session *, struct fault *);

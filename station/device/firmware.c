@@ -117,7 +117,7 @@ region_pack(const struct firmware_source *source,
 	(void)text_copy(region->name, sizeof(region->name), source->name);
 	region->offset = source->offset;
 	region->len = round_up((uint32_t)source->len, 4);
-	padded = malloc(region->len);
+	padded = region->len > 0 ? malloc(region->len) : NULL;
 	if (padded == NULL)
 		return -1;
 	memset(padded, 0xFF, region->len);

@@ -95,20 +95,20 @@ typedef int inject_expand(void *arg, const char *rule, char *to, size_t size,
  * here. CAUSE_BAD_LOT when the values do not fit, CAUSE_INTERNAL when a
  * value is not of its encoding.
  */
-int inject_build(const struct inject_layout *, inject_expand *, void *arg,
+int inject_build(const struct inject_layout *, inject_expand *expand, void *arg,
     uint8_t *image, struct fault *);
 
 /* The builders of the two kinds, called by inject_build. */
-int tlv_image_build(const struct inject_layout *, inject_expand *, void *arg,
-    uint8_t *image, struct fault *);
-int nvs_image_build(const struct inject_layout *, inject_expand *, void *arg,
-    uint8_t *image, struct fault *);
+int tlv_image_build(const struct inject_layout *, inject_expand *expand,
+    void *arg, uint8_t *image, struct fault *);
+int nvs_image_build(const struct inject_layout *, inject_expand *expand,
+    void *arg, uint8_t *image, struct fault *);
 
 /*
  * Expands the entry's rule into `to` and brings it into its encoding there;
  * an integer becomes its little-endian bytes. Shared by the builders.
  */
-int inject_value(const struct inject_entry *, inject_expand *, void *arg,
+int inject_value(const struct inject_entry *, inject_expand *expand, void *arg,
     uint8_t *to, size_t size, size_t *len, struct fault *);
 /* Bytes of an integer encoding, 0 for the others. */
 size_t inject_integer_len(enum inject_encoding);

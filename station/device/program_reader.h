@@ -55,6 +55,24 @@ const char *reader_scalar(struct program_reader *, const struct yaml_node *);
 
 /* `expect` or `final`: one clause a label. */
 void reader_expect(struct program_reader *, struct yaml_node *map);
+/*
+ * Null as map or list: the step has none. `capture`, `set`, `assert` and
+ * `then_lines`: their clauses follow those that the step has already.
+ */
+void reader_capture(struct program_reader *, struct yaml_node *map);
+void reader_set(struct program_reader *, struct yaml_node *map);
+void reader_assert(struct program_reader *, struct yaml_node *list);
+void reader_lines(struct program_reader *, struct yaml_node *map);
+/* A clause with its name in the pool; null when there are too many. */
+struct program_clause *reader_named_clause(struct program_reader *,
+    const struct yaml_node *, enum program_clause_kind, const char *name);
+/* A key of the map whose value is any text; null when it is not there, which
+ * is reported when it is required. */
+const char *reader_map_text(struct program_reader *, struct yaml_node *map,
+    const char *key, bool required);
+/* The same, its variables checked, as an offset into the pool. */
+uint32_t reader_map_pool(struct program_reader *, struct yaml_node *map,
+    const char *key, bool required);
 /* A list of steps; appends to the program. */
 void reader_steps(struct program_reader *, struct yaml_node *list);
 

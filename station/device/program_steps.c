@@ -1,5 +1,4 @@
 /* Steps from YAML: one function a key. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "device/port.h"
@@ -12,36 +11,6 @@ enum {
 	SPAN_MOST_MS = 3600 * 1000,
 	CHUNK_MOST = 1024,
 };
-
-/* A key of the map whose value is any text, may be absent. */
-static const char *
-map_text(struct program_reader *reader, struct yaml_node *map, const char *key,
-    bool required)
-{
-	struct yaml_node *node = yaml_get(map, key);
-
-	if (node == NULL) {
-		if (required)
-			yaml_problem(reader->document, map, reader->problems,
-			    "\"%s\" is missing", key);
-		return NULL;
-	}
-	return reader_scalar(reader, node);
-}
-
-/* The same, checked, as an offset into the pool. */
-static uint32_t
-map_pool(struct program_reader *reader, struct yaml_node *map, const char *key,
-    bool required)
-{
-	const char *text = map_text(reader, map, key, required);
-	const struct yaml_node *node = yaml_get(map, key);
-
-	if (text == NULL)
-		return 0;
-	reader_check_text(reader, node, text);
-	return reader_pool(reader, node, text);
-}
 
 static uint32_t
 span_get(struct program_reader *reader, struct yaml_node *map, const char *key,
@@ -59,182 +28,6 @@ span_get(struct program_reader *reader, struct yaml_node *map, const char *key,
 	return (uint32_t)ms;
 }
 
-static struct program_clause *
-named_clause(struct program_reader *reader, const struct yaml_node *node,
-    enum program_clause_kind kind, const char *name)
-{
-	struct program_clause *clause = reader_clause(reader, node, kind);
-
-	if (clause != NULL)
-		clause->name = reader_pool(reader, node, name);
-	return clause;
-}
-
-void
-reader_expect(struct program_reader *reader, struct yaml_node *map)
-{
-	struct program_clause *clause;
-	struct yaml_node *node;
-	const char *text;
-	bool is_prompt;
-
-	if (map == NULL)
-		return;
-	for (node = map->child; node != NULL; node = node->next) {
-		node->known = true;
-		text = reader_scalar(reader, node);
-		if (text == NULL)
-			continue;
-		is_prompt = strcmp(text, "prompt") == 0;
-		if (is_prompt && reader->program->console.prompt == 0)
-			yaml_problem(reader->document, node, reader->problems,
-			    "the console has no prompt");
-		if (!is_prompt)
-			reader_check_pattern(reader, node, text, false);
-		clause = named_clause(reader, node,
-		    is_prompt ? CLAUSE_PROMPT : CLAUSE_EXPECT, node->key);
-		if (clause != NULL && !is_prompt)
-			clause->text = reader_pool(reader, node, text);
-	}
-}
-
-/* capture: {name: pattern} or {name: {pem: LABEL}}. */
-static void
-capture_read(struct program_reader *reader, struct yaml_node *map)
-{
-	struct program_clause *clause;
-	struct yaml_node *node;
-	const char *text;
-
-	if (map == NULL)
-		return;
-	for (node = map->child; node != NULL; node = node->next) {
-		node->known = true;
-		if (node->kind == YAML_KIND_MAP) {
-			text = map_text(reader, node, "pem", true);
-			yaml_map_finish(
-			    reader->document, node, reader->problems);
-			clause = named_clause(
-			    reader, node, CLAUSE_CAPTURE_PEM, node->key);
-		} else {
-			text = reader_scalar(reader, node);
-			if (text != NULL)
-				reader_check_pattern(reader, node, text, true);
-			clause = named_clause(
-			    reader, node, CLAUSE_CAPTURE, node->key);
-		}
-		if (clause != NULL && text != NULL)
-			clause->text = reader_pool(reader, node, text);
-		reader_define(reader, node, node->key);
-	}
-}
-
-static void
-set_read(struct program_reader *reader, struct yaml_node *map)
-{
-	struct program_clause *clause;
-	struct yaml_node *node;
-	const char *text;
-
-	if (map == NULL)
-		return;
-	for (node = map->child; node != NULL; node = node->next) {
-		node->known = true;
-		text = reader_scalar(reader, node);
-		clause = named_clause(reader, node, CLAUSE_SET, node->key);
-		if (text == NULL || clause == NULL)
-			continue;
-		reader_check_text(reader, node, text);
-		clause->text = reader_pool(reader, node, text);
-		reader_define(reader, node, node->key);
-	}
-}
-
-/* One of an assert's pair: equals: [A, B] or matches: [A, PATTERN]. */
-static void
-pair_read(struct program_reader *reader, struct yaml_node *pair,
-    enum program_clause_kind kind)
-{
-	struct program_clause *clause;
-	const char *first, *second;
-
-	if (pair->children != 2) {
-		yaml_problem(reader->document, pair, reader->problems,
-		    "accepted is a list of two texts");
-		return;
-	}
-	first = reader_scalar(reader, pair->child);
-	second = reader_scalar(reader, pair->child->next);
-	clause = reader_clause(reader, pair, kind);
-	if (first == NULL || second == NULL || clause == NULL)
-		return;
-	reader_check_text(reader, pair->child, first);
-	if (kind == CLAUSE_MATCHES)
-		reader_check_pattern(reader, pair->child->next, second, false);
-	else
-		reader_check_text(reader, pair->child->next, second);
-	clause->text = reader_pool(reader, pair->child, first);
-	clause->other = reader_pool(reader, pair->child->next, second);
-}
-
-static void
-assert_read(struct program_reader *reader, struct yaml_node *list)
-{
-	struct yaml_node *node, *pair;
-
-	for (node = list != NULL ? list->child : NULL; node != NULL;
-	     node = node->next) {
-		pair = node->kind != YAML_KIND_MAP
-			   ? NULL
-			   : yaml_get_list(reader->document, node, "equals",
-				 false, reader->problems);
-		if (pair != NULL)
-			pair_read(reader, pair, CLAUSE_EQUALS);
-		pair = node->kind != YAML_KIND_MAP
-			   ? NULL
-			   : yaml_get_list(reader->document, node, "matches",
-				 false, reader->problems);
-		if (pair != NULL)
-			pair_read(reader, pair, CLAUSE_MATCHES);
-		if (node->kind != YAML_KIND_MAP || node->children != 1)
-			yaml_problem(reader->document, node, reader->problems,
-			    "accepted is {equals: [A, B]} or "
-			    "{matches: [A, PATTERN]}");
-		else
-			yaml_map_finish(
-			    reader->document, node, reader->problems);
-	}
-}
-
-/* then_lines: {value, eol, wait, end}. */
-static void
-lines_read(struct program_reader *reader, struct yaml_node *map)
-{
-	static const char *const eols[] = {"lf", "crlf", "cr", "none", NULL};
-	int eol = (int)reader->program->console.eol;
-	struct program_clause *clause;
-	const char *wait;
-
-	if (map == NULL)
-		return;
-	clause = reader_clause(reader, map, CLAUSE_LINES);
-	if (clause == NULL)
-		return;
-	clause->text = map_pool(reader, map, "value", true);
-	clause->other = map_pool(reader, map, "end", false);
-	(void)yaml_get_choice(
-	    reader->document, map, "eol", false, eols, &eol, reader->problems);
-	clause->number = (uint32_t)eol;
-	wait = map_text(reader, map, "wait", false);
-	if (wait != NULL && strcmp(wait, "prompt") != 0)
-		clause->name = reader_pool(reader, map, wait);
-	else if (reader->program->console.prompt == 0)
-		yaml_problem(reader->document, map, reader->problems,
-		    "the console has no prompt to wait for; say what to wait "
-		    "for");
-	yaml_map_finish(reader->document, map, reader->problems);
-}
-
 static void
 sync_read(struct program_reader *reader, struct yaml_node *map,
     struct program_step *step)
@@ -242,8 +35,8 @@ sync_read(struct program_reader *reader, struct yaml_node *map,
 	int64_t tries = TRIES_DEFAULT;
 	const char *until;
 
-	step->text = map_pool(reader, map, "send", true);
-	until = map_text(reader, map, "until", false);
+	step->text = reader_map_pool(reader, map, "send", true);
+	until = reader_map_text(reader, map, "until", false);
 	if (until != NULL && strcmp(until, "prompt") != 0)
 		step->other = reader_pool(reader, map, until);
 	else if (reader->program->console.prompt == 0)
@@ -260,7 +53,7 @@ static void
 reset_read(struct program_reader *reader, struct yaml_node *map,
     struct program_step *step)
 {
-	const char *lines = map_text(reader, map, "lines", true), *why;
+	const char *lines = reader_map_text(reader, map, "lines", true), *why;
 
 	if (lines != NULL) {
 		why = port_sequence_error(lines);
@@ -276,8 +69,8 @@ static void
 identify_read(struct program_reader *reader, struct yaml_node *map,
     struct program_step *step)
 {
-	step->text = map_pool(reader, map, "serial", false);
-	step->other = map_pool(reader, map, "mac", false);
+	step->text = reader_map_pool(reader, map, "serial", false);
+	step->other = reader_map_pool(reader, map, "mac", false);
 	if (step->text == 0 && step->other == 0)
 		yaml_problem(reader->document, map, reader->problems,
 		    "accepted are serial and mac, at least one");
@@ -290,7 +83,7 @@ static void
 register_read(struct program_reader *reader, struct yaml_node *map,
     struct program_step *step)
 {
-	step->text = map_pool(reader, map, "csr", true);
+	step->text = reader_map_pool(reader, map, "csr", true);
 	reader_define(reader, map, "device_cert");
 	reader_define(reader, map, "certificate_id");
 	reader->program->registers = 1;
@@ -303,7 +96,7 @@ chunks_read(struct program_reader *reader, struct yaml_node *map,
 {
 	int64_t size = 0;
 
-	step->text = map_pool(reader, map, "value", true);
+	step->text = reader_map_pool(reader, map, "value", true);
 	(void)yaml_get_integer(reader->document, map, "size", true, 1,
 	    CHUNK_MOST, &size, reader->problems);
 	step->number = (uint32_t)size;
@@ -328,7 +121,8 @@ foreach_read(struct program_reader *reader, struct yaml_node *map)
 			    "length, at least 1");
 			continue;
 		}
-		clause = named_clause(reader, list, CLAUSE_LIST, list->key);
+		clause =
+		    reader_named_clause(reader, list, CLAUSE_LIST, list->key);
 		if (clause != NULL)
 			clause->number = (uint32_t)list->children;
 		for (item = list->child; item != NULL; item = item->next) {
@@ -372,13 +166,13 @@ extras_read(struct program_reader *reader, struct yaml_node *map,
 	}
 	step->timeout_ms =
 	    span_get(reader, map, "timeout", reader->default_timeout_ms);
-	lines_read(
+	reader_lines(
 	    reader, yaml_get_map(document, map, "then_lines", false, problems));
 	reader_expect(
 	    reader, yaml_get_map(document, map, "expect", false, problems));
-	capture_read(
+	reader_capture(
 	    reader, yaml_get_map(document, map, "capture", false, problems));
-	assert_read(
+	reader_assert(
 	    reader, yaml_get_list(document, map, "assert", false, problems));
 	step->clause_count = reader->program->clause_count - step->clause;
 }
@@ -455,10 +249,10 @@ action_read(struct program_reader *reader, struct yaml_node *map, int which,
 		sync_read(reader, value, step);
 		break;
 	case ACTION_SEND:
-		step->text = map_pool(reader, map, key, true);
+		step->text = reader_map_pool(reader, map, key, true);
 		break;
 	case ACTION_SET:
-		set_read(reader, value);
+		reader_set(reader, value);
 		break;
 	case ACTION_IDENTIFY:
 		identify_read(reader, value, step);

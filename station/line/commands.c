@@ -185,6 +185,9 @@ handle_make(struct control_request *request, void *arg)
 	if (serial != NULL && strlen(serial) >= SERIAL_LEN)
 		fault_set(&fault, CAUSE_BAD_REQUEST,
 		    "a serial has at most %d characters", SERIAL_LEN - 1);
+	else if (line->held)
+		fault_set(&fault, CAUSE_LINE_HELD, "the line is held: %s",
+		    line->hold_reason);
 	else if (slot->attempt != NULL)
 		fault_set(&fault, CAUSE_BAD_REQUEST,
 		    "slot %s is at work; wait for its verdict",
@@ -197,9 +200,6 @@ handle_make(struct control_request *request, void *arg)
 	else if (!slot->present)
 		fault_set(&fault, CAUSE_UNPLUGGED, "slot %s is empty",
 		    slot->config->name);
-	else if (line->held)
-		fault_set(&fault, CAUSE_LINE_HELD, "the line is held: %s",
-		    line->hold_reason);
 	if (fault.cause != CAUSE_NONE) {
 		control_reply_fault(request, &fault);
 		return;

@@ -480,7 +480,7 @@ static void
 journey_verdict(struct attempt *attempt, const struct message *message)
 {
 	struct message_verdict verdict;
-	const char *text = verdict.fault.text;
+	char id[sizeof(verdict.fault.request_id)];
 	enum verdict wanted = VERDICT_PASS;
 
 	memcpy(&verdict, message->body.bytes, sizeof(verdict));
@@ -491,8 +491,14 @@ journey_verdict(struct attempt *attempt, const struct message *message)
 		return;
 	}
 	/* Its control bytes are escaped before anybody shows them. */
-	if (verdict.fault.cause != CAUSE_NONE)
-		fault_set(&verdict.fault, verdict.fault.cause, "%s", text);
+	if (verdict.fault.cause != CAUSE_NONE) {
+		text_escape(id, sizeof(id), verdict.fault.request_id,
+		    strlen(verdict.fault.request_id));
+		fault_set(&verdict.fault, verdict.fault.cause, "%s",
+		    verdict.fault.text);
+		text_copy(verdict.fault.request_id,
+		    sizeof(verdict.fault.request_id), id);
+	}
 	attempt->verdict = verdict;
 	attempt->verdict_sequence = message->header.sequence;
 	if (attempt->flow.used)

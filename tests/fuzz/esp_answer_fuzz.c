@@ -51,10 +51,10 @@ sent(void *arg, enum port_direction direction, const void *bytes, size_t len)
 		return;
 	}
 	piece_len = fuzz_port_next(fuzz, &piece);
-	if (piece_len == 0)
-		fuzz_port_leave(fuzz);
-	else if (piece[0] == 0xFF)
+	if (piece_len > 0 && piece[0] == 0xFF)
 		fuzz_port_say(fuzz, piece + 1, piece_len - 1);
+	if (piece_len == 0 || piece[0] == 0xFF)
+		fuzz_port_leave(fuzz);
 	else
 		frame_say(fuzz, frame[2], piece, piece_len);
 }

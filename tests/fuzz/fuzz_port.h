@@ -20,7 +20,7 @@
 #include "device/port.h"
 
 enum {
-	FUZZ_SPAN_MS = 250
+	FUZZ_SPAN_MS = 40
 };
 
 struct fuzz_port {

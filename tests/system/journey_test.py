@@ -265,6 +265,52 @@ def drain():
         bench.wait_batch(batch)
 
 
+def alarm_hold():
+    def plan(bench):
+        with open(bench.path("plan.csv"), "w") as text:
+            text.write("serial,mac,chip,fault\n")
+            for row in bench.manifest:
+                text.write("%s,%s,%s,small-flash\n" % (
+                    row["serial"], row["mac"], bench.chip))
+
+    with Bench("demo", units=6, slots=1, plan=plan,
+               alarm="{percent: 5, window: 10, minimum: 3, hold: true}"
+               ) as bench:
+        bench.start()
+        status = bench.wait_batch(bench.batch())
+        judged = bench.judged()
+        check("alarm: it rings after the minimum and stops the lot",
+              status == 2 and len(judged) == 3, (status, len(judged)))
+        snapshot = bench.status()
+        check("alarm: the line is held and says why",
+              snapshot["held"] and snapshot["alarm"]["ringing"] and
+              "3 / 0" in snapshot["hold_reason"], snapshot["hold_reason"])
+        result = bench.command("unit", "make", "--lot", "demo", "--slot",
+                               "1")
+        check("alarm: nothing is made on a held line",
+              "held" in result.stderr, result.stderr)
+        bench.command("release", check_status=0)
+        check("alarm: released, and the window is empty",
+              not bench.status()["held"] and
+              bench.status()["alarm"]["failures"] == 0, bench.status())
+
+
+def dead_line():
+    """What AWS refuses for every unit holds the line at the first one."""
+    with Bench("demo-csr", units=3, slots=1, lot_edit=lambda lot: lot.replace(
+            "policy: FleetDevicePolicy", "policy: NoSuchPolicy")) as bench:
+        bench.start()
+        bench.wait_batch(bench.batch("--units", "1"))
+        judged = bench.judged()
+        check("cloud: an unknown policy is named, with AWS's own name",
+              judged[0]["verdict"] == "ERROR" and
+              "ResourceNotFound" in judged[0]["text"], judged)
+        active = [name for name, state in
+                  bench.cloud_certificates().items() if state == "ACTIVE"]
+        check("cloud: the unit's certificate stays INACTIVE", not active,
+              active)
+
+
 def wrong_account():
     with Bench("demo", units=1, slots=1, lot_edit=lambda lot: lot) as bench:
         path = bench.path("station.yaml")
@@ -283,7 +329,7 @@ def wrong_account():
 if __name__ == "__main__":
     only = sys.argv[1:]
     for test in (claim_lot, csr_lot, gate, already_made, twice, serial_next,
-                 drain, wrong_account, faults_lot):
+                 drain, alarm_hold, dead_line, wrong_account, faults_lot):
         if only and test.__name__ not in only:
             continue
         started = time.monotonic()

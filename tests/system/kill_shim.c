@@ -3,7 +3,9 @@
  * before or after its n-th durable write (fdatasync, fsync) or its n-th sent
  * message. Loaded by LD_PRELOAD; told by KILL_SHIM=ROLE:WHAT:N where ROLE is
  * a role's name or `all` (the ledger's point, the whole daemon), and WHAT is
- * before-sync, after-sync, before-send or after-send.
+ * before-sync, after-sync, before-send or after-send. It happens once: the
+ * file KILL_SHIM_MARK, which must exist and be empty, is opened before the
+ * role confines itself and gets a byte when the kill is due.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -20,6 +22,7 @@ int fsync(int fd);
 
 static bool armed, whole, at_sync, before;
 static long left, seen;
+static int mark_fd = -1;
 
 static void
 role_read(char *role, size_t size)
@@ -54,6 +57,9 @@ shim_start(void)
 	whole = strcmp(wanted, "all") == 0;
 	if (strcmp(role, whole ? "ledger" : wanted) != 0)
 		return;
+	mark_fd = open(getenv("KILL_SHIM_MARK"), O_RDWR | O_CLOEXEC);
+	if (mark_fd == -1)
+		return;
 	before = strncmp(what, "before", 6) == 0;
 	at_sync = strstr(what, "sync") != NULL;
 	armed = true;
@@ -62,6 +68,13 @@ shim_start(void)
 static void
 die(void)
 {
+	char byte;
+
+	if (lseek(mark_fd, 0, SEEK_SET) != 0 || read(mark_fd, &byte, 1) != 0 ||
+	    write(mark_fd, "x", 1) != 1) {
+		armed = false; /* another process was the one */
+		return;
+	}
 	if (whole)
 		kill(getppid(), SIGKILL); /* PDEATHSIG takes the others */
 	raise(SIGKILL);

@@ -30,8 +30,10 @@ def one(lot, role, what, number):
     """One lot of two units with one kill; returns what is wrong."""
     wrong = []
     with Bench(lot, units=2, slots=2, seed=number) as bench:
+        mark = bench.path("killed")
+        open(mark, "w").close()
         bench.station_start(
-            wait=False, LD_PRELOAD=SHIM,
+            wait=False, LD_PRELOAD=SHIM, KILL_SHIM_MARK=mark,
             KILL_SHIM="%s:%s:%d" % (role, what, number))
         bench.hands_start()
         deadline = time.monotonic() + 90
