@@ -27,13 +27,44 @@ call_free(struct call *call)
 	free(call);
 }
 
+/*
+ * A role that was started again must know the open lots before it hears of
+ * their units: until then what is for it waits here.
+ */
+static bool
+call_must_wait(const struct line *line, const struct call *call)
+{
+	const struct open_lot *lot;
+	size_t i;
+
+	if (!line->peers[call->target].up)
+		return true;
+	if (call->target == ROLE_CLOUD &&
+	    call->header.type == MESSAGE_CLOUD_LOT)
+		return false;
+	for (i = 0; i < LOTS_OPEN_MAX; i++) {
+		lot = &line->lots[i];
+		if (lot->stage != LOT_STAGE_OPEN)
+			continue;
+		if (call->target == ROLE_CLOUD && !lot->cloud_ready)
+			return true;
+		if (call->target == ROLE_VAULT && !lot->key_ready &&
+		    lot->image->pattern == PATTERN_CLAIM)
+			return true;
+	}
+	return false;
+}
+
 static void
-call_put(struct line *line, const struct call *call)
+call_put(struct line *line, struct call *call)
 {
 	struct peer *peer = &line->peers[call->target];
 
-	if (!peer->up)
-		return; /* sent when the role comes up */
+	if (call->sent || call_must_wait(line, call))
+		return;
+	call->sent = true;
+	if (call->timeout_ms != 0)
+		call->header.deadline_ms = clock_deadline(call->timeout_ms);
 	if (channel_send(&peer->channel, &call->header, call->body, call->len,
 		call->fds, call->fd_count) == -1)
 		log_warning("the %s role does not take messages",
@@ -43,8 +74,18 @@ call_put(struct line *line, const struct call *call)
 }
 
 void
+calls_flush(struct line *line, enum role target)
+{
+	struct call *call;
+
+	for (call = line->calls; call != NULL; call = call->next)
+		if (call->target == target)
+			call_put(line, call);
+}
+
+void
 line_call(struct line *line, enum role target, uint16_t type, uint64_t attempt,
-    int64_t deadline_ms, const void *body, size_t len, const int *fds,
+    int64_t timeout_ms, const void *body, size_t len, const int *fds,
     size_t fd_count, call_done *done, void *arg)
 {
 	struct call *call = calloc(1, sizeof(*call)), **end;
@@ -59,7 +100,7 @@ line_call(struct line *line, enum role target, uint16_t type, uint64_t attempt,
 	call->header.type = type;
 	call->header.sequence = ++line->sequence;
 	call->header.attempt = attempt;
-	call->header.deadline_ms = deadline_ms;
+	call->timeout_ms = timeout_ms;
 	if (len != 0)
 		memcpy(call->body, body, len);
 	call->len = len;
@@ -90,6 +131,18 @@ peer_tell(struct line *line, enum role role, uint16_t type, const void *body,
 		loop_watch_events(peer->watch, channel_events(&peer->channel));
 }
 
+bool
+call_is_open(const struct line *line, uint16_t type, const void *arg)
+{
+	const struct call *call;
+
+	for (call = line->calls; call != NULL; call = call->next)
+		if (call->header.type == type && call->arg == arg &&
+		    call->done != NULL)
+			return true;
+	return false;
+}
+
 void
 calls_forget(struct line *line, void *arg)
 {
@@ -109,13 +162,12 @@ call_answered(struct line *line, enum role from, struct message *message)
 {
 	struct call **at, *call;
 
-	for (at = &line->calls; *at != NULL; at = &(*at)->next)
-		if ((*at)->target == from &&
-		    (*at)->header.sequence == message->header.sequence &&
-		    (*at)->header.attempt == message->header.attempt &&
-		    (*at)->header.type + 1 == message->header.type)
+	for (at = &line->calls; (call = *at) != NULL; at = &call->next)
+		if (call->target == from &&
+		    call->header.sequence == message->header.sequence &&
+		    call->header.attempt == message->header.attempt &&
+		    call->header.type + 1 == message->header.type)
 			break;
-	call = *at;
 	if (call == NULL)
 		return;
 	*at = call->next;
@@ -241,10 +293,15 @@ peer_up(struct line *line, enum role role, int fd, uint32_t starts)
 	peer->starts = starts;
 	if (starts > 1)
 		restarts_count(peer);
+	for (call = line->calls; call != NULL; call = call->next)
+		if (call->target == role ||
+		    (role == ROLE_VAULT &&
+			call->header.type == MESSAGE_OPEN_KEY))
+			call->sent = false; /* its answer died with it */
 	if (role == ROLE_CLOUD || role == ROLE_VAULT)
 		lot_role_up(line, role);
-	for (call = line->calls; call != NULL; call = call->next)
-		if (call->target == role)
-			call_put(line, call);
+	if (role == ROLE_VAULT)
+		calls_flush(line, ROLE_PARENT);
+	calls_flush(line, role);
 	board_changed(line);
 }

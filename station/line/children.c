@@ -444,6 +444,7 @@ line_ready(void *arg, short revents)
 		message_close_fds(&message);
 	}
 	if (got == -1) {
+		children->ending = true;
 		loop_watch_events(children->line_watch, 0);
 		return; /* its end is reaped by SIGCHLD */
 	}
@@ -540,9 +541,10 @@ child_ended(struct children *children, struct child *child, int status)
 	enum role role = child->role;
 
 	child->used = false;
-	if (!children->ending)
+	if (!children->ending || role == ROLE_LINE)
 		status_tell(role, status);
 	if (role == ROLE_LINE) {
+		children->ending = true; /* nobody is left to tell */
 		children->line_gone(children->arg, status);
 		return;
 	}

@@ -254,14 +254,13 @@ flow_effect(struct attempt *attempt)
 	struct flow *flow = &attempt->flow;
 	struct message_activate activate;
 	struct message_vault_grant grant;
-	int64_t deadline = clock_deadline(CLOUD_TIMEOUT_MS);
 	uint16_t type = MESSAGE_BIND;
 
 	switch ((enum intent_kind)flow->intent.kind) {
 	case INTENT_ISSUE:
 		line_call(attempt->line, ROLE_CLOUD, MESSAGE_ISSUE, attempt->id,
-		    deadline, &flow->issue, sizeof(flow->issue), NULL, 0,
-		    issue_done, attempt);
+		    CLOUD_TIMEOUT_MS, &flow->issue, sizeof(flow->issue), NULL,
+		    0, issue_done, attempt);
 		break;
 	case INTENT_ACTIVATE:
 		memset(&activate, 0, sizeof(activate));
@@ -269,20 +268,20 @@ flow_effect(struct attempt *attempt)
 		text_copy(activate.certificate_id,
 		    sizeof(activate.certificate_id), flow->bind.certificate_id);
 		line_call(attempt->line, ROLE_CLOUD, MESSAGE_ACTIVATE,
-		    attempt->id, deadline, &activate, sizeof(activate), NULL, 0,
-		    cloud_done, attempt);
+		    attempt->id, CLOUD_TIMEOUT_MS, &activate, sizeof(activate),
+		    NULL, 0, cloud_done, attempt);
 		break;
 	case INTENT_HANDOUT:
 		grant.lot = flow->bind.lot;
 		line_call(attempt->line, ROLE_VAULT, MESSAGE_VAULT_GRANT,
-		    attempt->id, deadline, &grant, sizeof(grant), NULL, 0,
-		    grant_done, attempt);
+		    attempt->id, CLOUD_TIMEOUT_MS, &grant, sizeof(grant), NULL,
+		    0, grant_done, attempt);
 		break;
 	default:
 		if (flow->intent.kind == INTENT_PREREGISTER)
 			type = MESSAGE_PREREGISTER;
 		line_call(attempt->line, ROLE_CLOUD, type, attempt->id,
-		    deadline, &flow->bind, sizeof(flow->bind), NULL, 0,
+		    CLOUD_TIMEOUT_MS, &flow->bind, sizeof(flow->bind), NULL, 0,
 		    cloud_done, attempt);
 		break;
 	}

@@ -45,6 +45,8 @@ struct call {
 	struct call *next;
 	enum role target; /* LEDGER, CLOUD, VAULT or PARENT */
 	struct message_header header;
+	int64_t timeout_ms; /* from each sending on; 0 none */
+	bool sent;	    /* to the role's present process */
 	void *body;
 	size_t len;
 	int fds[3];
@@ -236,6 +238,10 @@ void peer_tell(
     struct line *, enum role, uint16_t type, const void *body, size_t len);
 /* The role is there (again): takes the descriptor, repeats open calls. */
 void peer_up(struct line *, enum role, int fd, uint32_t starts);
+/* Sends what waited for the role to know its lots. */
+void calls_flush(struct line *, enum role);
+/* True while a call of that type and argument is open. */
+bool call_is_open(const struct line *, uint16_t type, const void *arg);
 /* The fault of an answer: its first member; INTERNAL for a null one. */
 void call_fault(const struct message *answer, struct fault *);
 /* Drops the calls of an argument that is about to be freed. */

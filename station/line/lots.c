@@ -27,6 +27,7 @@ static void load_start(struct open_lot *);
 static void lot_cloud(struct open_lot *);
 static void lot_key(struct open_lot *);
 static void lot_ledger(struct open_lot *);
+static void lot_introduce(struct open_lot *);
 
 struct open_lot *
 lot_find(struct line *line, const char *name)
@@ -121,9 +122,21 @@ lot_retry(void *arg)
 	case LOT_STAGE_LEDGER:
 		lot_ledger(lot);
 		break;
+	case LOT_STAGE_OPEN:
+		lot_introduce(lot);
+		break;
 	default:
 		break;
 	}
+}
+
+static void
+lot_try_later(struct open_lot *lot)
+{
+	if (lot->timer == NULL)
+		lot->timer = loop_timer(lot->line->loop, lot_retry, lot);
+	if (lot->timer != NULL)
+		loop_timer_set(lot->timer, clock_deadline(LOT_RETRY_MS));
 }
 
 /* A step of the opening failed. */
@@ -141,16 +154,37 @@ lot_failed(
 	else if (request != NULL)
 		control_reply_fault(request, fault);
 	if (lot->restored) {
-		if (lot->timer == NULL)
-			lot->timer =
-			    loop_timer(lot->line->loop, lot_retry, lot);
-		if (lot->timer != NULL)
-			loop_timer_set(
-			    lot->timer, clock_deadline(LOT_RETRY_MS));
+		lot_try_later(lot);
 		return;
 	}
 	lot_forget_in_cloud(lot);
 	lot_clear(lot);
+}
+
+/*
+ * An open lot was made known again to a role that was started again. What
+ * passes by itself is tried again; what does not holds the line, and what
+ * waited goes on to hear the same.
+ */
+static void
+introduced(struct open_lot *lot, enum role role, const struct fault *fault)
+{
+	enum fault_class class = fault_row(fault->cause)->class;
+
+	if (fault->cause == CAUSE_NONE) {
+		calls_flush(lot->line, role);
+		return;
+	}
+	board_note(
+	    lot->line, RING_ERROR, "lot %s: %s", lot->image->name, fault->text);
+	if (class == FAULT_CLASS_RETRY || class == FAULT_CLASS_UNSURE ||
+	    fault->cause == CAUSE_DEADLINE) {
+		lot_try_later(lot);
+		return;
+	}
+	line_hold(lot->line, fault->text);
+	lot->cloud_ready = lot->key_ready = true;
+	calls_flush(lot->line, role);
 }
 
 /* ---- 4: the ledger ---- */
@@ -206,16 +240,12 @@ key_done(void *arg, struct message *answer)
 
 	call_fault(answer, &fault);
 	lot->key_ready = fault.cause == CAUSE_NONE;
-	if (lot->stage != LOT_STAGE_KEY) {
-		/* The vault was started again; the lot went on meanwhile. */
-		if (!lot->key_ready)
-			line_hold(lot->line, fault.text);
-		return;
-	}
-	if (!lot->key_ready)
+	if (lot->stage == LOT_STAGE_KEY && lot->key_ready)
+		lot_ledger(lot);
+	else if (lot->stage == LOT_STAGE_KEY)
 		lot_failed(lot, &fault, NULL);
 	else
-		lot_ledger(lot);
+		introduced(lot, ROLE_VAULT, &fault);
 }
 
 static void
@@ -252,16 +282,12 @@ cloud_lot_done(void *arg, struct message *answer)
 
 	call_fault(answer, &fault);
 	lot->cloud_ready = fault.cause == CAUSE_NONE;
-	if (lot->stage != LOT_STAGE_CLOUD) {
-		if (!lot->cloud_ready)
-			board_note(lot->line, RING_ERROR, "lot %s: %s",
-			    lot->image->name, fault.text);
-		return;
-	}
-	if (!lot->cloud_ready)
+	if (lot->stage == LOT_STAGE_CLOUD && lot->cloud_ready)
+		lot_key(lot);
+	else if (lot->stage == LOT_STAGE_CLOUD)
 		lot_failed(lot, &fault, NULL);
 	else
-		lot_key(lot);
+		introduced(lot, ROLE_CLOUD, &fault);
 }
 
 static void
@@ -269,9 +295,8 @@ cloud_send(struct open_lot *lot)
 {
 	struct message_cloud_lot cloud = {.lot = lot->index};
 
-	line_call(lot->line, ROLE_CLOUD, MESSAGE_CLOUD_LOT, 0,
-	    clock_deadline(30000), &cloud, sizeof(cloud), &lot->image_fd, 1,
-	    cloud_lot_done, lot);
+	line_call(lot->line, ROLE_CLOUD, MESSAGE_CLOUD_LOT, 0, 30000, &cloud,
+	    sizeof(cloud), &lot->image_fd, 1, cloud_lot_done, lot);
 }
 
 static void
@@ -585,6 +610,19 @@ lots_assign(struct line *line)
 	board_changed(line);
 }
 
+/* Tells the roles that do not know the lot (any more). */
+static void
+lot_introduce(struct open_lot *lot)
+{
+	struct line *line = lot->line;
+
+	if (!lot->cloud_ready && !call_is_open(line, MESSAGE_CLOUD_LOT, lot))
+		cloud_send(lot);
+	if (!lot->key_ready && lot->image->pattern == PATTERN_CLAIM &&
+	    !call_is_open(line, MESSAGE_OPEN_KEY, lot))
+		key_send(lot);
+}
+
 /* A role lost what it knew of the open lots: it is told again. */
 void
 lot_role_up(struct line *line, enum role role)
@@ -597,10 +635,10 @@ lot_role_up(struct line *line, enum role role)
 		if (lot->stage != LOT_STAGE_OPEN)
 			continue;
 		if (role == ROLE_CLOUD)
-			cloud_send(lot);
-		else if (role == ROLE_VAULT &&
-			 lot->image->pattern == PATTERN_CLAIM)
-			key_send(lot);
+			lot->cloud_ready = false;
+		else
+			lot->key_ready = false;
+		lot_introduce(lot);
 	}
 }
 

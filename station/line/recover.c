@@ -167,10 +167,9 @@ recover_ready(struct line *line, const struct message_ledger_ready *ready)
 		return;
 	}
 	line->ledger_ready = true;
+	/* A ledger that was started again knows its lots from its file. */
 	if (first)
 		lots_restore(line);
-	else
-		lot_role_up(line, ROLE_LEDGER);
 	for (i = 0; i < ready->attempts && i < READY_ATTEMPTS_MAX; i++) {
 		attempt = attempt_adopt(line, ready->attempt[i]);
 		if (attempt == NULL)
@@ -243,9 +242,8 @@ obligation_done(void *arg, struct message *answer)
 	done.discard.lot = lot->index;
 	now->busy = true;
 	now->obligation = done.obligation;
-	line_call(now->line, ROLE_CLOUD, MESSAGE_DISCARD, 0,
-	    clock_deadline(600000), &done.discard, sizeof(done.discard), NULL,
-	    0, discard_done, now);
+	line_call(now->line, ROLE_CLOUD, MESSAGE_DISCARD, 0, 600000,
+	    &done.discard, sizeof(done.discard), NULL, 0, discard_done, now);
 }
 
 static void

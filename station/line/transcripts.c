@@ -85,7 +85,10 @@ transcripts_prune(const struct station_config *config)
 	    (folder = opendir(path)) == NULL)
 		return;
 	entries_read(&entries, folder);
-	qsort(entries.list, entries.count, sizeof(*entries.list), entry_older);
+	/* Without an entry there is no list, and qsort takes no null. */
+	if (entries.count > 1)
+		qsort(entries.list, entries.count, sizeof(*entries.list),
+		    entry_older);
 	for (i = 0; i < entries.count; i++)
 		bytes += entries.list[i].bytes;
 	for (i = 0; i < entries.count; i++) {

@@ -218,8 +218,8 @@ grant_take(
 		pair = pair_find(vault, header->attempt);
 	}
 	if (pair == NULL)
-		return fault_set(fault, CAUSE_VAULT_ERROR,
-		    "attempt %llu has no slot any more",
+		return fault_set(fault, CAUSE_ROLE_DOWN,
+		    "attempt %llu has no slot here any more",
 		    (unsigned long long)header->attempt);
 	if (pair->granted && pair->sequence == header->sequence)
 		return 0;

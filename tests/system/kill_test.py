@@ -36,21 +36,14 @@ def one(lot, role, what, number):
             wait=False, LD_PRELOAD=SHIM, KILL_SHIM_MARK=mark,
             KILL_SHIM="%s:%s:%d" % (role, what, number))
         bench.hands_start()
-        deadline = time.monotonic() + 90
-        batch = None
-        killed_all = False
+        deadline = time.monotonic() + 60
+        opened = False
         while time.monotonic() < deadline:
             if bench.station.poll() is not None:
                 # The parent or the line was taken: the next start recovers.
-                killed_all = True
                 bench.station_start(wait=False)
-            if batch is None and bench.status(quiet=True) is not None:
-                batch = bench.batch(to_hands=False)
-            if batch is not None and batch.poll() is not None:
-                if batch.returncode in (0, 1):
-                    break
-                batch.pump.join(5)
-                batch = None
+            if not opened:
+                opened = bench.command("lot", "open", lot).returncode == 0
             rows = passed(bench)
             if rows is not None and len(rows) == 2:
                 break
@@ -62,8 +55,8 @@ def one(lot, role, what, number):
             wrong.append("a serial passed twice: %s" % rows)
         if len(rows) != 2:
             wrong.append("passed: %s; %s" % (rows, [
-                (e["verdict"], e["cause"], e["text"])
-                for e in bench.judged()]))
+                row for row in bench.sql(
+                    "SELECT attempt, verdict, cause, text FROM verdict")]))
         things = set(bench.cloud_things())
         wanted = {"device-" + row["serial"] for row in bench.manifest}
         if things != wanted:
@@ -79,10 +72,6 @@ def one(lot, role, what, number):
             wrong.append("certificates: %s" % active)
         if lot == "demo-csr" and (len(active) != 2 or active != held):
             wrong.append("active: %s, held: %s" % (active, held))
-        if batch is not None and batch.poll() is None:
-            batch.terminate()
-            bench.wait_batch(batch)
-        bench.killed_all = killed_all
     return wrong
 
 
