@@ -1,15 +1,19 @@
 #include "base/sandbox.h"
 
+#include <asm/termbits.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/landlock.h>
 #include <linux/sched.h>
 #include <seccomp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -20,25 +24,46 @@
 
 #include "base/log.h"
 
+/* The runtimes of sanitizers need calls and addresses without a bound. */
+#ifdef STATION_SANITIZED
+static const bool sanitized = true;
+#else
+static const bool sanitized = false;
+#endif
+
 /*
- * The rights of every role stand in this one table.
+ * The rights of every role stand in this one table. A child inherits its
+ * parent's filter and paths, so that what the parent role may is what any of
+ * the roles may.
  *
  * allow    the only system calls that the role may use; or null: everything
  *          but the calls that nobody needs (never_calls) and what `deny` adds
+ * ioctls   with `allow`: the only requests of ioctl(2), ended by 0
  * read     paths that are readable besides those of the configuration
+ * list     folders of which names are readable, but no file
  * network  TCP connections are allowed
  * open_max descriptors
+ * keeps    capabilities that stay when the daemon runs as root and without
+ *          a user of its own: a mask of CAPABILITY()
  */
 struct rights {
 	const char *const *allow;
 	const char *const *deny;
+	const uint32_t *ioctls;
 	const char *const read[8];
+	const char *const list[2];
 	bool paths;    /* opening paths is allowed at all */
 	bool all_read; /* everything may be read, as far as the user may */
 	bool network;
 	unsigned open_max;
 	uint64_t memory_mib; /* address space, 0 unlimited */
+	uint32_t keeps;
 };
+
+#define CAPABILITY(number) (1U << (number))
+/* Files that another user owns: root alone, without a user configured. */
+#define OTHERS_FILES \
+	(CAPABILITY(CAP_DAC_OVERRIDE) | CAPABILITY(CAP_DAC_READ_SEARCH))
 
 /* What straight-line code on descriptors that it was handed needs. */
 #define CALLS_COMMON                                                           \
@@ -54,13 +79,19 @@ struct rights {
 static const char *const slot_calls[] = {
     CALLS_COMMON, "ioctl", "shutdown", "memfd_create", NULL};
 static const char *const vault_calls[] = {
-    CALLS_COMMON, "pread64", "shutdown", "pread64", NULL};
+    CALLS_COMMON, "pread64", "shutdown", NULL};
 static const char *const line_calls[] = {CALLS_COMMON, "accept4", "getsockopt",
     "setsockopt", "getpeername", "getsockname", "shutdown", "memfd_create",
     "inotify_init1", "inotify_add_watch", "inotify_rm_watch", "openat", "open",
     "readlink", "readlinkat", "getdents64", "stat", "lstat", "statx", "access",
     "faccessat", "faccessat2", "getuid", "geteuid", "getgid", "getegid",
     "getcwd", "ioctl", "dup", "getgroups", "fstatfs", "statfs", NULL};
+
+/* Of ioctl(2) alone the request tells what it does: TIOCSTI types into the
+ * terminal that the daemon was started from. */
+static const uint32_t slot_ioctls[] = {
+    TCGETS, TCGETS2, TCSETS2, TCFLSH, TIOCMGET, TIOCMSET, TIOCOUTQ, 0};
+static const uint32_t line_ioctls[] = {TCGETS, 0};
 
 /* What none of the roles without an allow-list has any use for. */
 static const char *const never_calls[] = {"ptrace", "process_vm_readv",
@@ -74,26 +105,45 @@ static const char *const never_calls[] = {"ptrace", "process_vm_readv",
     "fanotify_init", "mount_setattr", "move_mount", "open_tree", "fsopen",
     "fsconfig", "fsmount", "fspick", "personality", "modify_ldt", "vmsplice",
     "lookup_dcookie", NULL};
-/* What a role that must not start a process is denied besides. */
-static const char *const no_process[] = {
-    "execve", "execveat", "fork", "vfork", NULL};
+/* What a role that must not start a process, nor reach another one, is
+ * denied besides; filter_process has those that depend on arguments. */
+static const char *const no_process[] = {"execve", "execveat", "fork", "vfork",
+    "kill", "tkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_open",
+    "pidfd_send_signal", NULL};
 
 static const struct rights rights[ROLE_COUNT] = {
-    [ROLE_PARENT] = {.paths = true, .all_read = true, .open_max = 2048},
+    [ROLE_PARENT] = {.paths = true,
+	.all_read = true,
+	.open_max = 2048,
+	.keeps = OTHERS_FILES},
     [ROLE_LINE] = {.allow = line_calls,
+	.ioctls = line_ioctls,
 	.paths = true,
 	.open_max = 1024,
-	.read = {"/sys", "/dev", NULL},
+	.list = {"/sys", NULL},
 	.memory_mib = 2048},
-    [ROLE_SLOT] = {.allow = slot_calls, .open_max = 64, .memory_mib = 1024},
+    [ROLE_SLOT] = {.allow = slot_calls,
+	.ioctls = slot_ioctls,
+	.open_max = 64,
+	.memory_mib = 1024},
     [ROLE_VAULT] = {.allow = vault_calls, .open_max = 256, .memory_mib = 1024},
-    [ROLE_LEDGER] = {.deny = no_process, .paths = true, .open_max = 256},
-    [ROLE_REPORT] = {.deny = no_process, .paths = true, .open_max = 64},
-    [ROLE_LOAD] = {.deny = no_process, .paths = true, .open_max = 256},
+    [ROLE_LEDGER] = {.deny = no_process,
+	.paths = true,
+	.open_max = 256,
+	.keeps = OTHERS_FILES},
+    [ROLE_REPORT] = {.deny = no_process,
+	.paths = true,
+	.open_max = 64,
+	.keeps = OTHERS_FILES},
+    [ROLE_LOAD] = {.deny = no_process,
+	.paths = true,
+	.open_max = 256,
+	.keeps = OTHERS_FILES},
     [ROLE_CLOUD] = {.deny = no_process,
 	.paths = true,
 	.network = true,
 	.open_max = 1024,
+	.keeps = OTHERS_FILES,
 	.read = {"/etc/ssl", "/usr/lib/ssl", "/usr/share/ca-certificates",
 	    "/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf",
 	    "/etc/gai.conf", NULL}},
@@ -123,7 +173,7 @@ call_refused(int signal_number, siginfo_t *info, void *context)
 	    name, number);
 	if (len > 0 && write(STDERR_FILENO, text, (size_t)len) < 0)
 		_exit(70);
-	signal(signal_number, SIG_DFL);
+	/* The handler is off and the signal unblocked: the role ends by it. */
 	raise(signal_number);
 	_exit(70);
 }
@@ -160,57 +210,102 @@ filter_names(scmp_filter_ctx filter, uint32_t action, const char *const *names)
 	return 0;
 }
 
-#ifndef STATION_SANITIZED
-/* Memory of these roles is never both writable once and executable. */
+/* The calls of an allow-list whose arguments matter. */
 static int
-filter_allow(scmp_filter_ctx filter, const char *const *names)
+filter_allow_call(scmp_filter_ctx filter, const char *name, int number,
+    const uint32_t *ioctls)
 {
-	static const char *const mapping[] = {"mmap", "mprotect"};
-	size_t i;
+	int error = 0;
+
+	/* Memory of these roles is never executable. */
+	if (strcmp(name, "mmap") == 0 || strcmp(name, "mprotect") == 0)
+		return seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 1,
+		    SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+	/* abort(3) needs it, for the own process. */
+	if (strcmp(name, "tgkill") == 0)
+		return seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 1,
+		    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+	if (strcmp(name, "ioctl") != 0)
+		return seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 0);
+	/* The kernel looks at 32 bits of the request. */
+	for (; error == 0 && ioctls != NULL && *ioctls != 0; ioctls++)
+		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 1,
+		    SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, *ioctls));
+	return error;
+}
+
+static int
+filter_allow(scmp_filter_ctx filter, const struct rights *own)
+{
+	const char *const *name;
 	int number, error;
 
-	for (; *names != NULL; names++) {
-		number = seccomp_syscall_resolve_name(*names);
+	for (name = own->allow; *name != NULL; name++) {
+		number = seccomp_syscall_resolve_name(*name);
 		if (number == __NR_SCMP_ERROR || number < 0)
 			continue;
-		if (strcmp(*names, mapping[0]) == 0 ||
-		    strcmp(*names, mapping[1]) == 0)
-			continue;
-		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 0);
+		error = filter_allow_call(filter, *name, number, own->ioctls);
 		if (error != 0 && error != -EEXIST)
-			return -1;
-	}
-	for (i = 0; i < 2; i++) {
-		if (seccomp_rule_add(filter, SCMP_ACT_ALLOW,
-			seccomp_syscall_resolve_name(mapping[i]), 1,
-			SCMP_CMP(2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)) != 0)
 			return -1;
 	}
 	return 0;
 }
-#endif
+
+/*
+ * A thread is made, a process is not. clone3 has its flags in memory, where
+ * no filter sees them: the C library takes clone when it is not there. A
+ * signal goes to the own process only.
+ */
+static int
+filter_process(scmp_filter_ctx filter)
+{
+	if (seccomp_rule_add(filter, SCMP_ACT_TRAP, SCMP_SYS(clone), 1,
+		SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0)) != 0 ||
+	    seccomp_rule_add(
+		filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0) != 0 ||
+	    seccomp_rule_add(filter, SCMP_ACT_TRAP, SCMP_SYS(tgkill), 1,
+		SCMP_A0(SCMP_CMP_NE, (scmp_datum_t)getpid())) != 0)
+		return -1;
+	return 0;
+}
 
 /* Sockets of other families than these are of no use to any role. */
 static int
 filter_sockets(scmp_filter_ctx filter, bool network)
 {
-	int number = seccomp_syscall_resolve_name("socket");
 	static const int network_families[] = {AF_INET, AF_INET6, AF_NETLINK};
 	int family;
 	size_t i;
 	bool needed;
 
-	for (family = 0; family < 46; family++) {
+	for (family = 0; family < AF_MAX; family++) {
 		needed = family == AF_UNIX;
 		for (i = 0; network && i < 3; i++)
 			needed = needed || family == network_families[i];
+		/* The kernel looks at 32 bits of the family. */
 		if (!needed &&
 		    seccomp_rule_add(filter, SCMP_ACT_ERRNO(EAFNOSUPPORT),
-			number, 1,
-			SCMP_CMP(0, SCMP_CMP_EQ, (scmp_datum_t)family)) != 0)
+			SCMP_SYS(socket), 1,
+			SCMP_A0(SCMP_CMP_MASKED_EQ, UINT32_MAX,
+			    (scmp_datum_t)family)) != 0)
 			return -1;
 	}
 	return 0;
+}
+
+/* A list of what is refused, for roles whose libraries need much. */
+static int
+filter_deny(scmp_filter_ctx filter, enum role role, const struct rights *own)
+{
+	/* A leak checker traces its own process. */
+	if (!sanitized && filter_names(filter, SCMP_ACT_TRAP, never_calls) != 0)
+		return -1;
+	if (own->deny != NULL &&
+	    (filter_names(filter, SCMP_ACT_TRAP, own->deny) != 0 ||
+		(!sanitized && filter_process(filter) != 0)))
+		return -1;
+	/* The cloud role inherits what its parent has. */
+	return filter_sockets(filter, own->network || role == ROLE_PARENT);
 }
 
 static int
@@ -218,37 +313,21 @@ filter_enter(enum role role, const struct rights *own, struct fault *fault)
 {
 	scmp_filter_ctx filter;
 	struct sigaction action;
-	bool strict = own->allow != NULL;
-	int error = 0;
+	bool strict = own->allow != NULL && !sanitized;
+	int error;
 
 	call_names_fill();
 	role_text = role_name(role);
 	memset(&action, 0, sizeof(action));
 	action.sa_sigaction = call_refused;
-	action.sa_flags = SA_SIGINFO;
+	action.sa_flags = SA_SIGINFO | (int)SA_RESETHAND | SA_NODEFER;
 	sigaction(SIGSYS, &action, NULL);
-#ifdef STATION_SANITIZED
-	strict = false;
-#endif
 	filter = seccomp_init(strict ? SCMP_ACT_TRAP : SCMP_ACT_ALLOW);
 	if (filter == NULL)
 		return fault_set(
 		    fault, CAUSE_INTERNAL, "cannot make a system call filter");
-#ifdef STATION_SANITIZED
-	if (!strict && own->deny != NULL)
-		error = filter_names(filter, SCMP_ACT_TRAP, own->deny);
-#else
-	if (strict) {
-		error = filter_allow(filter, own->allow);
-	} else {
-		error = filter_names(filter, SCMP_ACT_TRAP, never_calls);
-		if (error == 0 && own->deny != NULL)
-			error = filter_names(filter, SCMP_ACT_TRAP, own->deny);
-		if (error == 0)
-			error = filter_sockets(
-			    filter, own->network || role == ROLE_PARENT);
-	}
-#endif
+	error =
+	    strict ? filter_allow(filter, own) : filter_deny(filter, role, own);
 	if (error == 0)
 		error = seccomp_load(filter);
 	seccomp_release(filter);
@@ -320,6 +399,9 @@ landlock_paths(int ruleset, const struct rights *own,
 		landlock_add(ruleset, "/", READ_ALL | FS_EXECUTE, handled);
 	for (i = 0; own->read[i] != NULL; i++)
 		landlock_add(ruleset, own->read[i], READ_ALL, handled);
+	for (i = 0; own->list[i] != NULL; i++)
+		landlock_add(ruleset, own->list[i], LANDLOCK_ACCESS_FS_READ_DIR,
+		    handled);
 	for (i = 0; paths != NULL && paths->read[i] != NULL; i++)
 		landlock_add(ruleset, paths->read[i], READ_ALL, handled);
 	for (i = 0; paths != NULL && paths->write[i] != NULL; i++)
@@ -377,14 +459,44 @@ limits_enter(const struct rights *own)
 		limit.rlim_cur = own->open_max;
 		setrlimit(RLIMIT_NOFILE, &limit);
 	}
-#ifndef STATION_SANITIZED
-	/* Sanitizers reserve terabytes of addresses. */
+	/* Sanitizers reserve terabytes of addresses and read /proc/self. */
+	if (sanitized)
+		return;
 	if (own->memory_mib != 0) {
 		limit.rlim_cur = limit.rlim_max = own->memory_mib << 20;
 		setrlimit(RLIMIT_AS, &limit);
 	}
 	prctl(PR_SET_DUMPABLE, 0);
-#endif
+}
+
+/*
+ * Of what root has only the role's own capabilities stay, also for programs
+ * that it executes. A user of its own has none to begin with.
+ */
+static int
+capabilities_enter(const struct rights *own, struct fault *fault)
+{
+	struct __user_cap_header_struct header = {
+	    .version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3];
+	unsigned long number;
+
+	if (syscall(SYS_capget, &header, sets) != 0)
+		return fault_set_errno(
+		    fault, CAUSE_INTERNAL, errno, "capabilities");
+	for (number = 0; prctl(PR_CAPBSET_READ, number, 0, 0, 0) >= 0; number++)
+		if (number >= 32 || (own->keeps >> number & 1) == 0)
+			/* Refused to who has none to pass on anyway. */
+			(void)prctl(PR_CAPBSET_DROP, number, 0, 0, 0);
+	sets[0].permitted &= own->keeps;
+	sets[0].effective = sets[0].permitted;
+	sets[1].permitted = sets[1].effective = 0;
+	sets[0].inheritable = sets[1].inheritable = 0;
+	(void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+	if (syscall(SYS_capset, &header, sets) != 0)
+		return fault_set_errno(
+		    fault, CAUSE_INTERNAL, errno, "giving up capabilities");
+	return 0;
 }
 
 int
@@ -398,5 +510,7 @@ sandbox_enter(
 		    fault, CAUSE_INTERNAL, errno, "no new privileges");
 	limits_enter(own);
 	landlock_enter(own, paths);
+	if (capabilities_enter(own, fault) == -1)
+		return -1;
 	return filter_enter(role, own, fault);
 }

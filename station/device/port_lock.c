@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -49,6 +50,47 @@ process_name(pid_t pid, char *name, size_t size)
 	}
 	name[got > 0 ? got : 0] = '\0';
 	name[strcspn(name, "\n")] = '\0';
+}
+
+/* proc_locks(5): "1: FLOCK ADVISORY WRITE 12 00:1c:5 0 EOF", the device in
+ * hexadecimal. 0 when nobody is named. */
+static pid_t
+flock_holder(const struct stat *file)
+{
+	unsigned device_major, device_minor;
+	unsigned long long inode;
+	char line[256];
+	pid_t pid = 0;
+	FILE *locks;
+	int found;
+
+	locks = fopen("/proc/locks", "re");
+	if (locks == NULL)
+		return 0;
+	while (pid == 0 && fgets(line, sizeof(line), locks) != NULL) {
+		if (sscanf(line, "%*d: FLOCK %*s %*s %d %x:%x:%llu", &found,
+			&device_major, &device_minor, &inode) == 4 &&
+		    makedev(device_major, device_minor) == file->st_dev &&
+		    inode == file->st_ino)
+			pid = found;
+	}
+	fclose(locks);
+	return pid;
+}
+
+void
+port_lock_describe(const struct stat *file, char *to, size_t size)
+{
+	pid_t pid = flock_holder(file);
+	char name[32];
+
+	if (pid <= 0) {
+		snprintf(to, size, "another program");
+		return;
+	}
+	process_name(pid, name, sizeof(name));
+	snprintf(to, size, "process %d (%s)", (int)pid,
+	    name[0] != '\0' ? name : "unknown");
 }
 
 static int

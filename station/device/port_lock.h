@@ -7,6 +7,7 @@
 #define DEVICE_PORT_LOCK_H
 
 #include <stddef.h>
+#include <sys/stat.h>
 
 #include "base/fault.h"
 
@@ -20,5 +21,12 @@ int port_lock_take(const char *folder, const char *name, char *path,
     size_t size, struct fault *);
 /* Removes it; an empty path is left alone. */
 void port_lock_drop(const char *path);
+
+/*
+ * Says in `to` who has locked the file by flock(2), as "process 12 (minicom)";
+ * "another program" when /proc/locks does not tell. Programs that claim a tty
+ * by TIOCEXCL lock it, too, as a rule.
+ */
+void port_lock_describe(const struct stat *file, char *to, size_t size);
 
 #endif

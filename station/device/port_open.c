@@ -40,12 +40,19 @@ static int
 open_fault(int error, const char *node, struct fault *fault)
 {
 	enum fault_cause cause = CAUSE_PORT_ERROR;
+	struct stat file;
+	char holder[64];
 
 	if (error == ENOENT || error == ENODEV || error == ENXIO ||
 	    error == EIO)
 		cause = CAUSE_UNPLUGGED;
 	else if (error == EBUSY)
 		cause = CAUSE_PORT_BUSY;
+	if (error == EBUSY && stat(node, &file) == 0) {
+		port_lock_describe(&file, holder, sizeof(holder));
+		return fault_set(
+		    fault, cause, "%s holds %s for itself", holder, node);
+	}
 	return fault_set_errno(fault, cause, error, "opening %s", node);
 }
 
@@ -148,9 +155,16 @@ out:
 static int
 port_claim_fd(struct port_claim *claim, bool pty, struct fault *fault)
 {
-	if (flock(claim->fd, LOCK_EX | LOCK_NB) != 0)
-		return fault_set(fault, CAUSE_PORT_BUSY,
-		    "another program has locked %s", claim->node);
+	struct stat file;
+	char holder[64];
+
+	if (flock(claim->fd, LOCK_EX | LOCK_NB) != 0) {
+		if (fstat(claim->fd, &file) != 0)
+			return open_fault(errno, claim->node, fault);
+		port_lock_describe(&file, holder, sizeof(holder));
+		return fault_set(fault, CAUSE_PORT_BUSY, "%s has locked %s",
+		    holder, claim->node);
+	}
 	/* On a pty it would outlive the last close and shut us out, too. */
 	if (!pty && ioctl(claim->fd, TIOCEXCL) != 0)
 		return open_fault(errno, claim->node, fault);

@@ -167,7 +167,7 @@ slot_json(const struct board_slot *slot)
 	json_t *object = json_object();
 	bool busy = slot->state == SLOT_BUSY;
 	int64_t end = busy ? clock_monotonic_ms() : slot->ended_ms;
-	int64_t spent = 0;
+	int64_t tenths = 0;
 	const char *position = slot->config->usb[0] != '\0'
 				   ? slot->config->usb
 				   : slot->config->port;
@@ -192,8 +192,8 @@ slot_json(const struct board_slot *slot)
 	    slot->verdict.fault.cause != CAUSE_NONE);
 	put(object, "acknowledged", json_boolean(slot->acknowledged));
 	if (slot->began_ms != 0 && end > slot->began_ms)
-		spent = end - slot->began_ms;
-	put(object, "seconds", json_real((double)(spent / 100) / 10.0));
+		tenths = (end - slot->began_ms) / 100;
+	put(object, "seconds", json_real((double)tenths / 10.0));
 	return object;
 }
 

@@ -478,7 +478,7 @@ journey_request(struct attempt *attempt, struct message *message)
 static void
 journey_verdict(struct attempt *attempt, const struct message *message)
 {
-	struct message_verdict verdict;
+	struct message_verdict verdict = {0};
 	char id[sizeof(verdict.fault.request_id)];
 	enum verdict wanted = VERDICT_PASS;
 

@@ -463,7 +463,7 @@ lot_begin_opening(struct line *line, const char *name, const char *operator,
 	else if ((lot = lot_free_place(line)) == NULL)
 		fault_set(&fault, CAUSE_BAD_LOT,
 		    "%d lots are open: close one first", LOTS_OPEN_MAX);
-	if (fault.cause != CAUSE_NONE) {
+	if (lot == NULL || fault.cause != CAUSE_NONE) {
 		control_reply_fault(request, &fault);
 		return;
 	}

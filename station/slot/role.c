@@ -96,7 +96,7 @@ slot_role(void)
 	static struct journey journey;
 	static struct link link;
 	static struct port port;
-	struct firmware_view firmware = {0};
+	static struct firmware_view firmware;
 	struct fault fault;
 	int lines_fd = role_fd_given(ROLE_FD_LINES) ? ROLE_FD_LINES : -1;
 

@@ -17,7 +17,7 @@ leave() {
 	exit "$failed"
 }
 trap leave EXIT
-trap 'exit 1' INT TERM
+trap 'failed=1; exit' INT TERM
 
 # check NAME WHY COMMAND...
 check() {

@@ -180,7 +180,7 @@ base64_is_strict(void **state)
 {
 	static const char *const bad[] = {
 	    "A", "AAAAA", "AA=A", "AA===", "AAA==", "A?==", "AB-_"};
-	uint8_t out[64];
+	uint8_t out[64] = {0};
 	char text[8];
 	size_t i;
 

@@ -294,12 +294,12 @@ test_nothing_without_key_or_slot(void **state)
 	assert_int_equal(
 	    key_give(bench, 0, bench->certificate, NULL, 0), CAUSE_NONE);
 	assert_int_equal(grant(bench, 1, 17), CAUSE_VAULT_ERROR);
-	assert_int_equal(grant(bench, 0, 18), CAUSE_VAULT_ERROR);
-	assert_int_equal(grant(bench, 0, 0), CAUSE_VAULT_ERROR);
+	assert_int_equal(grant(bench, 0, 18), CAUSE_ROLE_DOWN);
+	assert_int_equal(grant(bench, 0, 0), CAUSE_ROLE_DOWN);
 	assert_silence(slot);
 	close(slot);
 	/* A slot that is gone: the grant says so, sooner or later. */
-	for (int i = 0; grant(bench, 0, 17) != CAUSE_VAULT_ERROR; i++)
+	for (int i = 0; grant(bench, 0, 17) != CAUSE_ROLE_DOWN; i++)
 		assert_true(i < 100);
 }
 
@@ -316,7 +316,7 @@ test_slot_that_speaks_is_cut_off(void **state)
 	poller = (struct pollfd){slot, POLLIN, 0};
 	assert_int_equal(poll(&poller, 1, TIMEOUT_MS), 1);
 	assert_true(poller.revents & POLLHUP);
-	assert_int_equal(grant(bench, 0, 17), CAUSE_VAULT_ERROR);
+	assert_int_equal(grant(bench, 0, 17), CAUSE_ROLE_DOWN);
 	close(slot);
 }
 
