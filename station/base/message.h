@@ -345,7 +345,7 @@ struct message_intent {
 struct message_intent_done {
 	struct fault fault;
 	uint32_t look_up; /* 1: an earlier issue for this key has no outcome */
-	int64_t since_wall_ms; /* look_up: when it was intended */
+	int64_t since_wall_ms;		   /* look_up: when it was intended */
 	char known_id[CERTIFICATE_ID_LEN]; /* issued for this key and serial */
 	char known_certificate[CERTIFICATE_LEN]; /* PEM */
 	char arn[256];

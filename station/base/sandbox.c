@@ -224,7 +224,7 @@ filter_allow_call(scmp_filter_ctx filter, const char *name, int number,
 	/* abort(3) needs it, for the own process. */
 	if (strcmp(name, "tgkill") == 0)
 		return seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 1,
-		    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+		    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
 	if (strcmp(name, "ioctl") != 0)
 		return seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 0);
 	/* The kernel looks at 32 bits of the request. */
@@ -264,7 +264,7 @@ filter_process(scmp_filter_ctx filter)
 	    seccomp_rule_add(
 		filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0) != 0 ||
 	    seccomp_rule_add(filter, SCMP_ACT_TRAP, SCMP_SYS(tgkill), 1,
-		SCMP_A0(SCMP_CMP_NE, (scmp_datum_t)getpid())) != 0)
+		SCMP_A0(SCMP_CMP_NE, (scmp_datum_t)getpid(), 0)) != 0)
 		return -1;
 	return 0;
 }
@@ -440,6 +440,9 @@ landlock_enter(const struct rights *own, const struct sandbox_paths *paths)
 		log_warning("landlock: %s", strerror(errno));
 		return;
 	}
+	/* A leak checker looks at its own process there. */
+	if (sanitized)
+		landlock_add(ruleset, "/proc", READ_ALL, attributes.handled_fs);
 	if (own->paths)
 		landlock_paths(ruleset, own, paths, attributes.handled_fs);
 	if (syscall(SYS_landlock_restrict_self, ruleset, 0) != 0)

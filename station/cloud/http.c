@@ -32,6 +32,9 @@ exchange_judge(struct http_exchange *exchange, CURLcode code)
 						     : curl_easy_strerror(code);
 	long request_bytes = 0;
 
+	/* What source_seek refuses: curl would send the request again. */
+	if (code == CURLE_SEND_FAIL_REWIND)
+		why = "the connection ended before the answer";
 	switch (code) {
 	case CURLE_OK:
 		exchange->sent = true;

@@ -29,8 +29,8 @@ enum {
 enum slot_state {
 	SLOT_STATE_EMPTY,
 	SLOT_STATE_BUSY,
-	SLOT_STATE_DONE,   /* judged, and the unit is still in */
-	SLOT_STATE_HELD,   /* out of service, or waiting for the line */
+	SLOT_STATE_DONE,    /* judged, and the unit is still in */
+	SLOT_STATE_HELD,    /* out of service, or waiting for the line */
 	SLOT_STATE_WAITING, /* its port is not there */
 };
 

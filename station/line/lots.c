@@ -20,6 +20,8 @@
 
 enum {
 	LOT_RETRY_MS = 5000,
+	EARLY_MS = 15000, /* that a request waits for the ledger */
+	EARLY_POLL_MS = 50,
 	LOAD_QUEUE = 8
 };
 
@@ -437,6 +439,57 @@ lot_free_place(struct line *line)
 	return NULL;
 }
 
+/* A request that came before the ledger was ready. */
+struct early {
+	struct line *line;
+	struct loop_timer *timer;
+	struct control_request *request;
+	int64_t deadline_ms;
+	char name[NAME_LEN];
+	char operator[NAME_LEN];
+};
+
+static void
+early_due(void *arg)
+{
+	struct early *early = arg;
+	struct fault fault;
+
+	if (!early->line->ledger_ready &&
+	    clock_remaining_ms(early->deadline_ms) > 0) {
+		loop_timer_set(early->timer, clock_deadline(EARLY_POLL_MS));
+		return;
+	}
+	loop_timer_free(early->line->loop, early->timer);
+	if (early->line->ledger_ready) {
+		lot_begin_opening(
+		    early->line, early->name, early->operator, early->request);
+	} else {
+		fault_set(
+		    &fault, CAUSE_ROLE_DOWN, "the ledger is not ready yet");
+		control_reply_fault(early->request, &fault);
+	}
+	free(early);
+}
+
+/* A daemon that has just started opens its ledger first. */
+static void
+lot_open_early(struct line *line, const char *name, const char *operator,
+    struct control_request * request)
+{
+	struct early *early = calloc(1, sizeof(*early));
+
+	if (early == NULL ||
+	    (early->timer = loop_timer(line->loop, early_due, early)) == NULL)
+		abort();
+	early->line = line;
+	early->request = request;
+	early->deadline_ms = clock_deadline(EARLY_MS);
+	text_copy(early->name, sizeof(early->name), name);
+	text_copy(early->operator, sizeof(early->operator), operator);
+	loop_timer_set(early->timer, clock_deadline(EARLY_POLL_MS));
+}
+
 void
 lot_begin_opening(struct line *line, const char *name, const char *operator,
     struct control_request * request)
@@ -457,10 +510,10 @@ lot_begin_opening(struct line *line, const char *name, const char *operator,
 	else if (lot != NULL)
 		fault_set(&fault, CAUSE_ROLE_DOWN,
 		    "lot %s is being opened already", name);
-	else if (!line->ledger_ready)
-		fault_set(
-		    &fault, CAUSE_ROLE_DOWN, "the ledger is not ready yet");
-	else if ((lot = lot_free_place(line)) == NULL)
+	else if (!line->ledger_ready) {
+		lot_open_early(line, name, operator, request);
+		return;
+	} else if ((lot = lot_free_place(line)) == NULL)
 		fault_set(&fault, CAUSE_BAD_LOT,
 		    "%d lots are open: close one first", LOTS_OPEN_MAX);
 	if (lot == NULL || fault.cause != CAUSE_NONE) {

@@ -190,6 +190,8 @@ class Bench:
             lot = text.read()
         lot = re.sub(r"(?m)^quantity:.*", "quantity: %d" %
                      (self.quantity or self.units), lot)
+        lot = re.sub(r"(?m)^( +)limit:.*", r"\1limit: %d" %
+                     (4 * (self.quantity or self.units) + 20), lot)
         if self.serial_from:
             lot = re.sub(r"(?m)^serial_from:.*",
                          "serial_from: " + self.serial_from, lot)
