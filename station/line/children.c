@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "line/job.h"
 #include "line/spawn.h"
 
 enum {
@@ -35,8 +36,9 @@ child_find(struct children *children, pid_t pid)
 	return NULL;
 }
 
-static int
-child_add(struct children *children, enum role role, uint32_t slot, pid_t pid)
+int
+children_add(
+    struct children *children, enum role role, uint32_t slot, pid_t pid)
 {
 	size_t i;
 
@@ -55,8 +57,8 @@ child_add(struct children *children, enum role role, uint32_t slot, pid_t pid)
 }
 
 /* Unasked and by-number answers to the line. */
-static void
-line_send(struct children *children, uint16_t type, uint32_t sequence,
+void
+children_tell_line(struct children *children, uint16_t type, uint32_t sequence,
     uint64_t attempt, const void *body, size_t len, const int *fds, size_t n)
 {
 	struct message_header header = {.version = MESSAGE_VERSION,
@@ -108,11 +110,11 @@ role_start(struct children *children, enum role role, struct fault *fault)
 	fds.fd[ROLE_FD_CONFIG] = children->config_fd;
 	fds.fd[ROLE_FD_FIRST] = private_pair[1];
 	pid = spawn_role(role_name(role), &fds, fault);
-	if (pid == -1 || child_add(children, role, 0, pid) == -1)
+	if (pid == -1 || children_add(children, role, 0, pid) == -1)
 		goto out;
 	entry->started_ms = clock_monotonic_ms();
 	up.starts = ++entry->starts;
-	line_send(
+	children_tell_line(
 	    children, MESSAGE_ROLE_UP, 0, 0, &up, sizeof(up), &pair[0], 1);
 out:
 	if (pair[0] != -1)
@@ -165,181 +167,6 @@ role_restart(void *arg)
 	}
 }
 
-/* ---- one job each: slot, load, report ---- */
-
-static int
-transcript_open(
-    struct children *children, const char *name, struct fault *fault)
-{
-	char path[PATH_LEN * 2 + 16];
-	int fd;
-
-	if (name[0] == '\0' || name[0] == '.' || strchr(name, '/') != NULL)
-		return fault_set(
-		    fault, CAUSE_INTERNAL, "bad name of a transcript");
-	snprintf(path, sizeof(path), "%s/transcripts/%s",
-	    children->config->state, name);
-	fd = open(
-	    path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0640);
-	if (fd == -1)
-		return fault_set_errno(
-		    fault, CAUSE_INTERNAL, errno, "%s", path);
-	return fd;
-}
-
-static int
-slot_port_open(struct children *children, const struct message_spawn *request,
-    struct fault *fault)
-{
-	const struct config_slot *slot =
-	    &children->config->slots[request->slot];
-	struct port_claim *claim = &children->ports[request->slot];
-	const char *node = slot->port;
-
-	/* The line found the position's node; only device nodes are opened. */
-	if (node[0] == '\0')
-		node = request->port;
-	if (slot->port[0] == '\0' &&
-	    (strncmp(node, "/dev/", 5) != 0 || strstr(node, "..") != NULL))
-		return fault_set(fault, CAUSE_INTERNAL,
-		    "slot %s: not a device node", slot->name);
-	port_release(claim);
-	if (port_open(node, slot->lines, claim, fault) == -1) {
-		fault_prefix(fault, "slot %s", slot->name);
-		return -1;
-	}
-	return 0;
-}
-
-/* Joins the slot with the vault: the line never holds either end. */
-static int
-slot_vault_pair(struct children *children, uint64_t attempt, int *slot_end,
-    struct fault *fault)
-{
-	struct message_header header = {.version = MESSAGE_VERSION,
-	    .type = MESSAGE_VAULT_PAIR,
-	    .attempt = attempt};
-	int pair[2];
-
-	if (channel_pair(pair) == -1)
-		return fault_set_errno(
-		    fault, CAUSE_INTERNAL, errno, "socket pair");
-	if (children->vault_watch == NULL ||
-	    channel_send(&children->vault, &header, NULL, 0, &pair[0], 1) ==
-		-1) {
-		close(pair[0]);
-		close(pair[1]);
-		return fault_set(fault, CAUSE_ROLE_DOWN, "the vault is not up");
-	}
-	close(pair[0]);
-	*slot_end = pair[1];
-	return 0;
-}
-
-static int
-spawn_slot_fds(struct children *children, const struct message *message,
-    const struct message_spawn *request, struct spawn_fds *fds,
-    struct fault *fault)
-{
-	struct port_claim *claim;
-
-	if (request->slot >= children->config->slot_count ||
-	    message->fd_count != 3)
-		return fault_set(fault, CAUSE_INTERNAL, "bad slot request");
-	fds->fd[ROLE_FD_JOB] = message->fds[0];
-	fds->fd[ROLE_FD_LOT] = message->fds[1];
-	fds->fd[ROLE_FD_FIRMWARE] = message->fds[2];
-	fds->fd[ROLE_FD_TRANSCRIPT] =
-	    transcript_open(children, request->transcript, fault);
-	if (fds->fd[ROLE_FD_TRANSCRIPT] == -1 ||
-	    slot_port_open(children, request, fault) == -1)
-		return -1;
-	claim = &children->ports[request->slot];
-	fds->fd[ROLE_FD_FIRST] = claim->fd;
-	fds->fd[ROLE_FD_LINES] = claim->lines_fd;
-	if (request->vault_pair != 0 &&
-	    slot_vault_pair(children, message->header.attempt,
-		&fds->fd[ROLE_FD_VAULT], fault) == -1)
-		return -1;
-	return 0;
-}
-
-/* The slot's process holds the port from here on; the claim's lock stays. */
-static void
-claim_handed_over(struct port_claim *claim)
-{
-	if (claim->fd != -1)
-		close(claim->fd);
-	if (claim->lines_fd != -1)
-		close(claim->lines_fd);
-	claim->fd = claim->lines_fd = -1;
-}
-
-static pid_t
-job_start(struct children *children, const struct message *message,
-    const struct message_spawn *request, int channel_end, struct fault *fault)
-{
-	struct spawn_fds fds;
-	pid_t pid = -1;
-
-	spawn_fds_clear(&fds);
-	fds.fd[ROLE_FD_CHANNEL] = channel_end;
-	fds.fd[ROLE_FD_CONFIG] = children->config_fd;
-	if (request->role == ROLE_SLOT &&
-	    spawn_slot_fds(children, message, request, &fds, fault) == -1)
-		goto out;
-	if (request->role == ROLE_REPORT && message->fd_count == 1)
-		fds.fd[ROLE_FD_FIRST] = message->fds[0];
-	pid = spawn_role(role_name((enum role)request->role), &fds, fault);
-	if (pid != -1 && child_add(children, (enum role)request->role,
-			     request->slot, pid) == -1) {
-		kill(pid, SIGKILL);
-		pid = fault_set(fault, CAUSE_INTERNAL, "too many processes");
-	}
-out:
-	if (request->role == ROLE_SLOT &&
-	    request->slot < children->config->slot_count) {
-		claim_handed_over(&children->ports[request->slot]);
-		if (pid == -1)
-			port_release(&children->ports[request->slot]);
-	}
-	if (fds.fd[ROLE_FD_TRANSCRIPT] != -1)
-		close(fds.fd[ROLE_FD_TRANSCRIPT]);
-	if (fds.fd[ROLE_FD_VAULT] != -1)
-		close(fds.fd[ROLE_FD_VAULT]);
-	return pid;
-}
-
-static void
-handle_spawn(struct children *children, const struct message *message)
-{
-	const struct message_spawn *request = (const void *)message->body.bytes;
-	struct message_spawned answer;
-	int pair[2] = {-1, -1};
-	pid_t pid = -1;
-
-	memset(&answer, 0, sizeof(answer));
-	answer.role = request->role;
-	answer.slot = request->slot;
-	if (request->role != ROLE_SLOT && request->role != ROLE_LOAD &&
-	    request->role != ROLE_REPORT)
-		fault_set(&answer.fault, CAUSE_INTERNAL, "bad role");
-	else if (channel_pair(pair) == -1)
-		fault_set_errno(
-		    &answer.fault, CAUSE_INTERNAL, errno, "socket pair");
-	else
-		pid = job_start(
-		    children, message, request, pair[1], &answer.fault);
-	answer.pid = pid;
-	line_send(children, MESSAGE_SPAWNED, message->header.sequence,
-	    message->header.attempt, &answer, sizeof(answer), &pair[0],
-	    pid == -1 ? 0 : 1);
-	if (pair[0] != -1)
-		close(pair[0]);
-	if (pair[1] != -1)
-		close(pair[1]);
-}
-
 /* ---- keys: opened here, read by the vault, seen by nobody else ---- */
 
 static void
@@ -369,7 +196,7 @@ handle_open_key(struct children *children, const struct message *message)
 			    "the vault is not up");
 	}
 	if (answer.fault.cause != CAUSE_NONE)
-		line_send(children, MESSAGE_OPEN_KEY_DONE,
+		children_tell_line(children, MESSAGE_OPEN_KEY_DONE,
 		    message->header.sequence, message->header.attempt, &answer,
 		    sizeof(answer), NULL, 0);
 	if (fd != -1)
@@ -387,7 +214,7 @@ vault_ready(void *arg, short revents)
 	channel_flush(&children->vault);
 	while ((got = channel_receive(&children->vault, &message)) == 1) {
 		if (message.header.type == MESSAGE_VAULT_KEY_DONE)
-			line_send(children, MESSAGE_OPEN_KEY_DONE,
+			children_tell_line(children, MESSAGE_OPEN_KEY_DONE,
 			    message.header.sequence, message.header.attempt,
 			    message.body.bytes, message.len, NULL, 0);
 		message_close_fds(&message);
@@ -428,7 +255,7 @@ line_ready(void *arg, short revents)
 	while ((got = channel_receive(&children->line, &message)) == 1) {
 		switch (message.header.type) {
 		case MESSAGE_SPAWN:
-			handle_spawn(children, &message);
+			job_spawn(children, &message);
 			break;
 		case MESSAGE_OPEN_KEY:
 			handle_open_key(children, &message);
@@ -471,7 +298,7 @@ line_start(struct children *children, struct fault *fault)
 	channel_open(&children->line, pair[0], "line", LINE_QUEUE);
 	if (pid == -1)
 		return -1;
-	child_add(children, ROLE_LINE, 0, pid);
+	children_add(children, ROLE_LINE, 0, pid);
 	children->line_watch =
 	    loop_watch(children->loop, pair[0], POLLIN, line_ready, children);
 	return children->line_watch == NULL
@@ -552,7 +379,7 @@ child_ended(struct children *children, struct child *child, int status)
 		port_release(&children->ports[child->slot]);
 	if (children->ending)
 		return;
-	line_send(
+	children_tell_line(
 	    children, MESSAGE_EXITED, 0, 0, &exited, sizeof(exited), NULL, 0);
 	if (role == ROLE_LEDGER || role == ROLE_CLOUD || role == ROLE_VAULT)
 		role_later(&children->roles[role]);
@@ -577,8 +404,8 @@ children_signal_line(struct children *children, enum control_signal signal)
 {
 	struct message_control control = {.signal = signal};
 
-	line_send(children, MESSAGE_CONTROL, 0, 0, &control, sizeof(control),
-	    NULL, 0);
+	children_tell_line(children, MESSAGE_CONTROL, 0, 0, &control,
+	    sizeof(control), NULL, 0);
 }
 
 static bool

@@ -54,6 +54,11 @@ struct children {
 int children_start(struct children *, struct loop *,
     const struct station_config *, int config_fd, int listen_fd,
     void (*line_gone)(void *arg, int status), void *arg, struct fault *);
+/* Notes a process that was started; -1 when there are too many. */
+int children_add(struct children *, enum role, uint32_t slot, pid_t);
+/* A message to the line, unasked or as an answer by its number. */
+void children_tell_line(struct children *, uint16_t type, uint32_t sequence,
+    uint64_t attempt, const void *body, size_t len, const int *fds, size_t n);
 /* Reaps all that ended; to be called on SIGCHLD. */
 void children_reap(struct children *);
 void children_signal_line(struct children *, enum control_signal);

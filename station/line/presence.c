@@ -64,7 +64,8 @@ slot_scan(struct board_slot *slot, const struct usb_port *ports, size_t count)
 	present = node[0] != '\0' && node_mark(slot, node, &mark);
 	/* A profile's resets may make the node go and come back: while an
 	 * attempt runs, it is the attempt that judges. */
-	if (slot->present && (!present || !mark_equal(&mark, &slot->mark)))
+	if (slot->present && (!present || strcmp(slot->node, node) != 0 ||
+				 !mark_equal(&mark, &slot->mark)))
 		slot_absent(slot);
 	if (present && !slot->present && slot->attempt == NULL)
 		slot_present(slot, node, &mark);

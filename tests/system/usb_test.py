@@ -136,8 +136,8 @@ class UsbBench(Bench):
              if slot["name"] == name and slot["state"] in ("done", "held")),
             None))
 
-    def empty_slot(self, name):
-        wait_until(10, "slot %s empty" % name,
+    def empty_slot(self, name, seconds=10):
+        wait_until(seconds, "slot %s empty" % name,
                    lambda: self.slot(name)["state"] == "empty")
 
 
@@ -218,8 +218,7 @@ def unplugged():
         # The device ends, and with it the port: a hang-up.
         bench.device_end(unit)
         bench.unplug(unit)
-        wait_until(20, "the attempt's end", lambda: bench.slot(
-            "1")["state"] in ("empty", "done"))
+        bench.empty_slot("1", 20)
         rows = bench.sql("SELECT count(*) FROM verdict")[0][0]
         check("usb: a unit that is pulled has its verdict", rows == 1, rows)
         unit = bench.device_start(0)
