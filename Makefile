@@ -142,7 +142,7 @@ fuzz: $(FUZZ_SRC:tests/fuzz/%.c=build/fuzz/%)
 
 lint:
 	scripts/lint
-check: tests $(if $(SAN),,lint)
+check: tests
 	BUILD=$(BUILD) tests/run
 torture: tests
 	BUILD=$(BUILD) tests/torture

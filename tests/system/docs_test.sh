@@ -38,8 +38,8 @@ check "manual pages are well-formed" "$(mandoc -Tlint -W warning man/*.[158])"
 
 sed -n '/^#define FAULT_CAUSES/,/^$/p' station/base/fault.h | tr -d '\\\n' |
     grep -oE 'X\([A-Z_]+, "[^"]+", [A-Z_]+, [A-Z_]+, [A-Z_]+,[ 	]*"[^"]+"\)' |
-    sed -E 's/X\([A-Z_]+, "([^"]+)", ([A-Z_]+), [A-Z_]+, ([A-Z_]+),[ 	]*"([^"]+)"\)/\1 (\3, \2) \4/' \
-	>"$work/causes"
+    sed -E 's/X\([A-Z_]+, "([^"]+)", ([A-Z_]+), [A-Z_]+, ([A-Z_]+),[ 	]*"([^"]+)"\)/\1 (\3, \2) \4/' |
+    sed -E 's/^([^)]*)_/\1-/' >"$work/causes"
 report=$(page station-report.5)
 wrong=
 while read -r cause; do
@@ -176,7 +176,7 @@ keys() {
 	check "$3 has no key that $1 does not take" \
 	    "$(lacks "$work/said" "$work/known")"
 }
-keys "the configuration" '/station\.yaml' station.yaml.5 55
+keys "the configuration" '/station\.yaml' station.yaml.5 50
 keys "a lot" '/lot\.yaml' station-lot.5 25
 keys "a profile" '/profiles/docs\.yaml' station-profile.5 60
 
