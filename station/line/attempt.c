@@ -280,6 +280,8 @@ begin_failed(struct attempt *attempt, const struct fault *fault)
 	slot->state = slot->present ? SLOT_DONE : SLOT_EMPTY;
 	slot->verdict.verdict = VERDICT_ERROR;
 	slot->verdict.fault = *fault;
+	if (fault_row(fault->cause)->class == FAULT_CLASS_LINE)
+		line_hold(attempt->line, fault->text);
 	attempt_free(attempt);
 }
 

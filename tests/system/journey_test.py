@@ -5,6 +5,7 @@ as boto3 sees it."""
 import csv
 import os
 import signal
+import subprocess
 import sys
 import time
 
@@ -183,6 +184,7 @@ def gate():
               result.returncode == 1,
               (result.returncode, result.stdout, result.stderr))
         bench.next_unit("1")
+        wait_until(10, "the next unit", lambda: slot("waiting"))
         bench.command("lot", "open", "demo", check_status=0)
         causes = []
         for _ in range(4):
@@ -311,6 +313,51 @@ def dead_line():
               active)
 
 
+def full_disk():
+    """The ledger's disk is full: nothing is made, nothing is lost, and it
+    goes on when there is room again."""
+    if os.geteuid() != 0:
+        print("# full_disk: only root can mount a small file system")
+        return
+    with Bench("demo", units=2, slots=2) as bench:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs",
+                        bench.path("state")], check=True)
+        try:
+            bench.station_start()
+            bench.command("lot", "open", "demo", check_status=0)
+            with open(bench.path("state", "fill"), "wb", 0) as fill:
+                try:
+                    while True:
+                        fill.write(bytes(4096))
+                except OSError:
+                    pass
+            bench.hands_start()
+            wait_until(20, "the hold", lambda: bench.status()["held"])
+            causes = [slot["cause"] for slot in bench.status()["slots"]
+                      if slot["cause"]]
+            check("disk: full is said, and the line is held",
+                  causes and set(causes) == {"ledger-error"}, causes)
+            check("disk: no verdict was recorded",
+                  bench.sql("SELECT count(*) FROM verdict") == [(0,)],
+                  "verdicts")
+            os.unlink(bench.path("state", "fill"))
+            bench.command("release", check_status=0)
+
+            def both():
+                for slot in bench.status()["slots"]:
+                    if slot["state"] in ("done", "waiting") and \
+                            slot["verdict"] != "PASS":
+                        bench.command("unit", "make", "--lot", "demo",
+                                      "--slot", slot["name"])
+                return all(slot["verdict"] == "PASS"
+                           for slot in bench.status()["slots"])
+            check("disk: with room again both units pass",
+                  wait_until(30, "PASS", both), "no PASS")
+        finally:
+            bench.end(bench.station)
+            subprocess.run(["umount", bench.path("state")], check=True)
+
+
 def wrong_account():
     with Bench("demo", units=1, slots=1, lot_edit=lambda lot: lot) as bench:
         path = bench.path("station.yaml")
@@ -329,7 +376,7 @@ def wrong_account():
 if __name__ == "__main__":
     only = sys.argv[1:]
     for test in (claim_lot, csr_lot, gate, already_made, twice, serial_next,
-                 drain, alarm_hold, dead_line, wrong_account, faults_lot):
+                 drain, alarm_hold, dead_line, full_disk, wrong_account, faults_lot):
         if only and test.__name__ not in only:
             continue
         started = time.monotonic()
