@@ -321,14 +321,7 @@ expects_end_a_step(void **state)
 {
 	(void)state;
 	console.answers = product;
-	load(CONSOLE "steps:\n"
-		     "  - sync: {send: \"\\x03\", quiet: 20ms}\n"
-		     "  - send: fail\n"
-		     "    expect: {ok: '^ok', bad_thing: '^error'}\n");
-	run_into(CAUSE_CONSOLE_ERROR,
-	    "profile line 4, send \"fail\": bad_thing: \"error: no such "
-	    "thing\"");
-	engine_free(engine);
+	/* Nobody has spoken to it yet: it shows no prompt. */
 	load(CONSOLE "steps:\n"
 		     "  - send: fail\n"
 		     "    expect: {ok: '^ok'}\n"
@@ -338,8 +331,16 @@ expects_end_a_step(void **state)
 	load(CONSOLE "steps:\n"
 		     "  - sync: {send: \"\\x03\", quiet: 20ms}\n"
 		     "  - send: fail\n"
+		     "    expect: {ok: '^ok', bad_thing: '^error'}\n");
+	run_into(CAUSE_CONSOLE_ERROR,
+	    "profile line 4, send \"fail\": bad_thing: \"error: no such "
+	    "thing\"");
+	engine_free(engine);
+	load(CONSOLE "steps:\n"
+		     "  - sync: {send: \"\\x03\", quiet: 20ms}\n"
+		     "  - send: fail\n"
 		     "    expect: {ok: '^ok'}\n"
-		     "    timeout: 100ms\n");
+		     "    timeout: 500ms\n");
 	run_into(CAUSE_CONSOLE_TIMEOUT,
 	    "(ok '^ok'); the last line was \"error: no such thing\"");
 	engine_free(engine);
@@ -444,7 +445,7 @@ always_runs_after_a_failure(void **state)
 		     "always:\n"
 		     "  - send: bye\n"
 		     "    expect: {ok: nothing}\n"
-		     "    timeout: 50ms\n");
+		     "    timeout: 500ms\n");
 	run_into(CAUSE_CONSOLE_ERROR, "send \"fail\"");
 	assert_string_equal(console.heard, "fail\nbye\n");
 }
@@ -504,7 +505,7 @@ hostile_devices_are_contained(void **state)
 		     "  - sync: {send: \"\\x03\", quiet: 20ms}\n"
 		     "  - send: noise\n"
 		     "    expect: {ok: '^ready'}\n"
-		     "    timeout: 100ms\n");
+		     "    timeout: 500ms\n");
 	run_into(CAUSE_GARBAGE, "no text");
 	engine_free(engine);
 	/* Backtracking without end: the limits of the pattern stop it. */
