@@ -551,16 +551,17 @@ def fifty_attempts():
             deadline = time.monotonic() + 60
             while passed() < until and time.monotonic() < deadline:
                 for slot in bench.status()["slots"]:
-                    if slot["state"] == "done" and \
+                    if slot["state"] == "done" and passed() < until and \
                             seen.get(slot["name"]) != slot["attempt"]:
                         seen[slot["name"]] = slot["attempt"]
-                        if passed() < until:
-                            bench.next_unit(slot["name"])
+                        bench.next_unit(slot["name"])
                 time.sleep(0.02)
-            wait_until(20, "the slots' ends", lambda: "slot" not in
-                       processes(bench) and not any(
-                           slot["state"] == "busy"
-                           for slot in bench.status()["slots"]))
+            # A unit that was called for is on its way until it is judged.
+            wait_until(30, "the slots' ends", lambda: all(
+                slot["state"] == "done" and
+                seen.get(slot["name"]) != slot["attempt"]
+                for slot in bench.status()["slots"]) and
+                "slot" not in processes(bench))
             return passed()
 
         first = work(4)
