@@ -32,6 +32,7 @@ static const char *const verdict_names[] = {
     [VERDICT_ERROR] = "ERROR",
     [VERDICT_ABORTED] = "ABORTED",
     [VERDICT_REFUSED] = "REFUSED",
+    [VERDICT_STAGED] = "STAGED",
 };
 
 const struct fault_row *

@@ -43,6 +43,7 @@ enum verdict {
 	VERDICT_ERROR,	 /* not the unit's fault */
 	VERDICT_ABORTED, /* an operator's or the station's stop */
 	VERDICT_REFUSED, /* the gate: nothing was written, not in yield */
+	VERDICT_STAGED,	 /* made; its registration comes later, in bulk */
 };
 
 /*
@@ -107,6 +108,10 @@ enum verdict {
 	    "Stop and call the engineer: two units share one key.")          \
 	X(READBACK_MISMATCH, "readback-mismatch", DEVICE, UNIT, FAIL,        \
 	    "Try the unit once more; if it repeats, reject it.")             \
+	X(NOT_CONNECTED, "not-connected", DEVICE, UNIT, FAIL,                \
+	    "Try the unit once more; check the factory's network.")          \
+	X(CLAIM_EXPIRED, "claim-expired", DEVICE, UNIT, FAIL,                \
+	    "Put the unit into the quarantine box: its claim has run out.")  \
 	/* the fixture */                                                    \
 	X(UNPLUGGED, "unplugged", FIXTURE, UNIT, ERROR,                      \
 	    "Put the unit back into its slot.")                              \
@@ -158,6 +163,8 @@ enum verdict {
 	    "Call the administrator: the thing belongs to someone else.")    \
 	X(CLOUD_ANSWER, "cloud-answer", CLOUD_POLICY, UNIT, ERROR,           \
 	    "Call the administrator: AWS's answer is not as documented.")    \
+	X(STAGED, "staged", NONE, UNIT, STAGED,                              \
+	    "Keep the unit with its lot: it comes back after the bulk run.") \
 	/* people */                                                         \
 	X(ABORTED, "aborted", OPERATOR, UNIT, ABORTED,                       \
 	    "Put the unit back when you are ready.")                         \

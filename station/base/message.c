@@ -41,6 +41,14 @@ struct message_shape {
 		offsetof(type, rows[0].member), SIZE_OF(row, member), 0, \
 		    SIZE_OF(type, rows) / sizeof(row), sizeof(row)       \
 	}
+/* The same where a row's struct has no name. */
+#define ROW_TEXT_AT(type, rows, member)                                 \
+	{                                                               \
+		offsetof(type, rows[0].member),                         \
+		    sizeof(((type *)0)->rows[0].member), 0,             \
+		    SIZE_OF(type, rows) / sizeof(((type *)0)->rows[0]), \
+		    sizeof(((type *)0)->rows[0])                        \
+	}
 #define ROW_NUMBER(type, rows, stride, member, limit)      \
 	{                                                  \
 		offsetof(type, rows[0].member), 0, limit,  \
@@ -77,7 +85,9 @@ static const struct message_rule control_rules[] = {
     NUMBER(struct message_control, signal, CONTROL_RELOAD),
 };
 static const struct message_rule open_key_rules[] = {
+    NUMBER(struct message_open_key, kind, KEY_KIND_COUNT - 1),
     TEXT(struct message_open_key, path),
+    TEXT(struct message_open_key, secret_path),
     TEXT(struct message_open_key, certificate),
 };
 static const struct message_rule done_rules[] = {
@@ -150,8 +160,12 @@ static const struct message_rule outcome_rules[] = {
     TEXT(struct message_outcome, request_id),
 };
 static const struct message_rule issue_rules[] = {
-    TEXT(struct message_issue, csr),
+    NUMBER(struct message_issue, kind, ISSUE_KIND_COUNT - 1),
+    TEXT(struct message_issue, request),
     TEXT(struct message_issue, serial),
+    TEXT(struct message_issue, thing),
+    TEXT(struct message_issue, mac),
+    TEXT(struct message_issue, extra),
     TEXT(struct message_issue, known_id),
     TEXT(struct message_issue, known_certificate),
 };
@@ -161,6 +175,7 @@ static const struct message_rule issue_done_rules[] = {
     TEXT(struct message_issue_done, certificate),
     TEXT(struct message_issue_done, arn),
     TEXT(struct message_issue_done, request_id),
+    TEXT(struct message_issue_done, cloud_state),
 };
 #define REGISTER(type, prefix)                                         \
 	TEXT(type, prefix serial), TEXT(type, prefix thing),           \
@@ -169,9 +184,6 @@ static const struct message_rule issue_done_rules[] = {
 static const struct message_rule register_rules[] = {
     REGISTER(struct message_register, ),
 };
-static const struct message_rule activate_rules[] = {
-    TEXT(struct message_activate, certificate_id),
-};
 static const struct message_rule cloud_done_rules[] = {
     FAULT(struct message_cloud_done, fault),
     TEXT(struct message_cloud_done, request_id),
@@ -179,13 +191,13 @@ static const struct message_rule cloud_done_rules[] = {
 };
 #define DISCARD(type, prefix)                                        \
 	TEXT(type, prefix certificate_id), TEXT(type, prefix thing), \
-	    TEXT(type, prefix keep_id)
+	    TEXT(type, prefix keep_id), TEXT(type, prefix revoke)
 static const struct message_rule discard_rules[] = {
     DISCARD(struct message_discard, ),
 };
-#define VERDICT(type, prefix)                          \
-	NUMBER(type, prefix verdict, VERDICT_REFUSED), \
-	    FAULT(type, prefix fault),                 \
+#define VERDICT(type, prefix)                         \
+	NUMBER(type, prefix verdict, VERDICT_STAGED), \
+	    FAULT(type, prefix fault),                \
 	    NUMBER(type, prefix step, STEP_NAME_COUNT - 1)
 static const struct message_rule intent_done_rules[] = {
     FAULT(struct message_intent_done, fault),
@@ -205,7 +217,7 @@ static const struct message_rule resolve_rules[] = {
 };
 static const struct message_rule resolve_done_rules[] = {
     FAULT(struct message_resolve_done, fault),
-    NUMBER(struct message_resolve_done, action, RESOLVE_PASS),
+    NUMBER(struct message_resolve_done, action, RESOLVE_CONFIRM),
     TEXT(struct message_resolve_done, slot),
     REGISTER(struct message_resolve_done, bind.),
     VERDICT(struct message_resolve_done, verdict.),
@@ -231,6 +243,67 @@ static const struct message_rule cloud_state_rules[] = {
 static const struct message_rule secret_rules[] = {
     NUMBER(struct message_secret, len, CERTIFICATE_LEN - 1),
     TEXT(struct message_secret, pem),
+    TEXT(struct message_secret, wifi_password),
+};
+static const struct message_rule confirm_done_rules[] = {
+    FAULT(struct message_confirm_done, fault),
+    TEXT(struct message_confirm_done, certificate_id),
+    TEXT(struct message_confirm_done, arn),
+    TEXT(struct message_confirm_done, request_id),
+    TEXT(struct message_confirm_done, cloud_state),
+};
+static const struct message_rule claim_rules[] = {
+    TEXT(struct message_claim, serial),
+};
+static const struct message_rule claim_done_rules[] = {
+    FAULT(struct message_claim_done, fault),
+    TEXT(struct message_claim_done, certificate),
+    TEXT(struct message_claim_done, certificate_id),
+    TEXT(struct message_claim_done, request_id),
+};
+static const struct message_rule vault_sign_rules[] = {
+    TEXT(struct message_vault_sign, csr),
+    TEXT(struct message_vault_sign, serial),
+    NUMBER(struct message_vault_sign, part_count, SUBJECT_MAX),
+    ROW_TEXT(struct message_vault_sign, parts, struct subject_part, name),
+    ROW_TEXT(struct message_vault_sign, parts, struct subject_part, value),
+};
+static const struct message_rule prove_rules[] = {
+    NUMBER(struct message_prove, len, PROVE_INPUT_MAX),
+};
+static const struct message_rule prove_done_rules[] = {
+    FAULT(struct message_prove_done, fault),
+    NUMBER(struct message_prove_done, len, PROVE_SIGNATURE_MAX),
+};
+static const struct message_rule deposit_rules[] = {
+    NUMBER(struct message_deposit, len, CERTIFICATE_LEN - 1),
+    TEXT(struct message_deposit, pem),
+    TEXT(struct message_deposit, certificate),
+};
+static const struct message_rule bulk_rules[] = {
+    TEXT(struct message_bulk, key),
+    TEXT(struct message_bulk, task),
+    TEXT(struct message_bulk, operator),
+};
+static const struct message_rule bulk_done_rules[] = {
+    FAULT(struct message_bulk_done, fault),
+    TEXT(struct message_bulk_done, key),
+    TEXT(struct message_bulk_done, task),
+    TEXT(struct message_bulk_done, status),
+    NUMBER(struct message_bulk_done, percent, 100),
+    TEXT(struct message_bulk_done, request_id),
+};
+#define WAITING(member) \
+	ROW_TEXT_AT(struct message_articles_done, waiting, unit.member)
+static const struct message_rule articles_done_rules[] = {
+    FAULT(struct message_articles_done, fault),
+    NUMBER(struct message_articles_done, waiting_count, 4),
+    WAITING(serial),
+    WAITING(thing),
+    WAITING(certificate_id),
+    WAITING(arn),
+    WAITING(extra),
+    WAITING(mac),
 };
 static const struct message_rule report_rules[] = {
     TEXT(struct message_report, ledger),
@@ -275,18 +348,20 @@ static const struct message_shape shapes[MESSAGE_TYPE_COUNT] = {
     [MESSAGE_OUTCOME] = SHAPE(message_outcome, outcome_rules),
     [MESSAGE_OUTCOME_DONE] = SHAPE_DONE,
     [MESSAGE_CLAIM_KEY] = SHAPE_EMPTY,
-    [MESSAGE_CLAIM_KEY_DONE] = SHAPE_DONE,
+    [MESSAGE_CLAIM_KEY_DONE] = SHAPE(message_claim_done, claim_done_rules),
     [MESSAGE_ISSUE] = SHAPE(message_issue, issue_rules),
     [MESSAGE_ISSUE_DONE] = SHAPE(message_issue_done, issue_done_rules),
     [MESSAGE_BIND] = SHAPE(message_register, register_rules),
     [MESSAGE_BIND_DONE] = SHAPE(message_cloud_done, cloud_done_rules),
     [MESSAGE_PREREGISTER] = SHAPE(message_register, register_rules),
     [MESSAGE_PREREGISTER_DONE] = SHAPE(message_cloud_done, cloud_done_rules),
-    [MESSAGE_ACTIVATE] = SHAPE(message_activate, activate_rules),
+    [MESSAGE_ACTIVATE] = SHAPE(message_register, register_rules),
     [MESSAGE_ACTIVATE_DONE] = SHAPE(message_cloud_done, cloud_done_rules),
     [MESSAGE_VERDICT] = SHAPE(message_verdict, verdict_rules),
     [MESSAGE_VERDICT_DONE] = SHAPE(message_verdict_done, verdict_done_rules),
     [MESSAGE_ABORT] = SHAPE_DONE,
+    [MESSAGE_CONFIRM] = SHAPE(message_register, register_rules),
+    [MESSAGE_CONFIRM_DONE] = SHAPE(message_confirm_done, confirm_done_rules),
     [MESSAGE_LEDGER_READY] = SHAPE(message_ledger_ready, ledger_ready_rules),
     [MESSAGE_LOT_OPEN] = SHAPE(message_lot_open, lot_open_rules),
     [MESSAGE_LOT_OPEN_DONE] = SHAPE(message_lot_open_done, lot_open_done_rules),
@@ -305,19 +380,43 @@ static const struct message_shape shapes[MESSAGE_TYPE_COUNT] = {
     [MESSAGE_OBLIGATION] = SHAPE_PLAIN(message_obligation),
     [MESSAGE_OBLIGATION_DONE] =
 	SHAPE(message_obligation_done, obligation_done_rules),
+    [MESSAGE_ARTICLES] = SHAPE_PLAIN(message_articles),
+    [MESSAGE_ARTICLES_DONE] = SHAPE(message_articles_done, articles_done_rules),
     [MESSAGE_CLOUD_LOT] = SHAPE_PLAIN(message_cloud_lot),
     [MESSAGE_CLOUD_LOT_DONE] = SHAPE_DONE,
     [MESSAGE_DISCARD] = SHAPE(message_discard, discard_rules),
     [MESSAGE_DISCARD_DONE] = SHAPE(message_cloud_done, cloud_done_rules),
     [MESSAGE_CLOUD_STATE] = SHAPE(message_cloud_state, cloud_state_rules),
+    [MESSAGE_CLAIM_CREATE] = SHAPE(message_claim, claim_rules),
+    [MESSAGE_CLAIM_CREATE_DONE] = SHAPE(message_claim_done, claim_done_rules),
+    [MESSAGE_PERMIT] = SHAPE_PLAIN(message_permit),
+    [MESSAGE_PERMIT_DONE] = SHAPE_DONE,
     [MESSAGE_VAULT_KEY] = SHAPE(message_open_key, open_key_rules),
     [MESSAGE_VAULT_KEY_DONE] = SHAPE_DONE,
     [MESSAGE_VAULT_PAIR] = SHAPE_EMPTY,
     [MESSAGE_VAULT_GRANT] = SHAPE_PLAIN(message_vault_grant),
     [MESSAGE_VAULT_GRANT_DONE] = SHAPE_DONE,
     [MESSAGE_SECRET] = SHAPE(message_secret, secret_rules),
+    [MESSAGE_VAULT_SIGN] = SHAPE(message_vault_sign, vault_sign_rules),
+    [MESSAGE_VAULT_SIGN_DONE] = SHAPE(message_issue_done, issue_done_rules),
     [MESSAGE_REPORT] = SHAPE(message_report, report_rules),
     [MESSAGE_REPORT_DONE] = SHAPE(message_report_done, report_done_rules),
+    [MESSAGE_JOIN] = SHAPE_EMPTY,
+    [MESSAGE_JOIN_DONE] = SHAPE_DONE,
+    [MESSAGE_VAULT_CLOUD] = SHAPE_EMPTY,
+    [MESSAGE_CLOUD_VAULT] = SHAPE_EMPTY,
+    [MESSAGE_PROVE] = SHAPE(message_prove, prove_rules),
+    [MESSAGE_PROVE_DONE] = SHAPE(message_prove_done, prove_done_rules),
+    [MESSAGE_DEPOSIT] = SHAPE(message_deposit, deposit_rules),
+    [MESSAGE_DEPOSIT_DONE] = SHAPE_DONE,
+    [MESSAGE_BULK_BEGIN] = SHAPE(message_bulk, bulk_rules),
+    [MESSAGE_BULK_BEGIN_DONE] = SHAPE(message_bulk_done, bulk_done_rules),
+    [MESSAGE_BULK_START] = SHAPE(message_bulk, bulk_rules),
+    [MESSAGE_BULK_START_DONE] = SHAPE(message_bulk_done, bulk_done_rules),
+    [MESSAGE_BULK_POLL] = SHAPE(message_bulk, bulk_rules),
+    [MESSAGE_BULK_POLL_DONE] = SHAPE(message_bulk_done, bulk_done_rules),
+    [MESSAGE_BULK_RESULT] = SHAPE(message_bulk, bulk_rules),
+    [MESSAGE_BULK_RESULT_DONE] = SHAPE(message_bulk_done, bulk_done_rules),
 };
 
 #define FITS(body)                                                      \

@@ -76,8 +76,10 @@ enum message_type {
 	MESSAGE_ACTIVATE_DONE,
 	MESSAGE_VERDICT = 49,
 	MESSAGE_VERDICT_DONE,
-	MESSAGE_ABORT = 51, /* line -> slot, no answer: struct message_done
-			       with the cause to end with */
+	MESSAGE_ABORT = 51,   /* line -> slot, no answer: struct message_done
+				 with the cause to end with */
+	MESSAGE_CONFIRM = 53, /* wait for the unit's first connection */
+	MESSAGE_CONFIRM_DONE,
 
 	/* line <-> ledger */
 	MESSAGE_LEDGER_READY = 61, /* ledger -> line, unasked, once */
@@ -98,13 +100,20 @@ enum message_type {
 	MESSAGE_DISPOSE_DONE,
 	MESSAGE_OBLIGATION = 77, /* next open one, or close one */
 	MESSAGE_OBLIGATION_DONE,
+	MESSAGE_ARTICLES = 79, /* a lot's first passed units */
+	MESSAGE_ARTICLES_DONE,
 
 	/* line <-> cloud */
 	MESSAGE_CLOUD_LOT = 81, /* descriptor 0: the lot image */
 	MESSAGE_CLOUD_LOT_DONE,
 	MESSAGE_DISCARD = 83, /* undo what is ours of a certificate */
 	MESSAGE_DISCARD_DONE,
-	MESSAGE_CLOUD_STATE = 85, /* cloud -> line, unasked */
+	MESSAGE_CLOUD_STATE = 85,  /* cloud -> line, unasked */
+	MESSAGE_CLAIM_CREATE = 87, /* a claim of one unit's own; its key goes
+				      to the vault on the private pair */
+	MESSAGE_CLAIM_CREATE_DONE,
+	MESSAGE_PERMIT = 89, /* quota for what a unit itself will spend */
+	MESSAGE_PERMIT_DONE,
 
 	/* parent/line <-> vault */
 	MESSAGE_VAULT_KEY = 91, /* parent -> vault, descriptor 0: key file */
@@ -114,11 +123,37 @@ enum message_type {
 				     no answer */
 	MESSAGE_VAULT_GRANT = 95, /* line -> vault */
 	MESSAGE_VAULT_GRANT_DONE,
-	MESSAGE_SECRET = 97, /* vault -> slot, on the private pair only */
+	MESSAGE_SECRET = 97,	 /* vault -> slot, on the private pair only */
+	MESSAGE_VAULT_SIGN = 99, /* line -> vault or hsm: the lot's CA signs */
+	MESSAGE_VAULT_SIGN_DONE,
 
 	/* line <-> report */
 	MESSAGE_REPORT = 101,
 	MESSAGE_REPORT_DONE,
+
+	/* vault <-> cloud: a private pair, which the parent makes */
+	MESSAGE_JOIN = 131,	   /* line -> parent; no body */
+	MESSAGE_JOIN_DONE,	   /* descriptor 0: the cloud's end */
+	MESSAGE_VAULT_CLOUD = 133, /* parent -> vault, descriptor 0: the
+				      vault's end; no body, no answer */
+	MESSAGE_CLOUD_VAULT = 135, /* line -> cloud, descriptor 0: its end; no
+				      body, no answer */
+	MESSAGE_PROVE = 137,	   /* cloud -> vault on the pair: a signature */
+	MESSAGE_PROVE_DONE,
+	MESSAGE_DEPOSIT = 139, /* cloud -> vault on the pair: a key that AWS
+				  made for one unit */
+	MESSAGE_DEPOSIT_DONE,
+
+	/* bulk registration: line <-> ledger, line <-> cloud */
+	MESSAGE_BULK_BEGIN = 151, /* ledger: which units, under which key */
+	MESSAGE_BULK_BEGIN_DONE,  /* descriptor 0: the parameter file */
+	MESSAGE_BULK_START = 153, /* cloud; descriptor 0: that file */
+	MESSAGE_BULK_START_DONE,
+	MESSAGE_BULK_POLL = 155,   /* cloud */
+	MESSAGE_BULK_POLL_DONE,	   /* when it has ended: descriptors 0 RESULTS,
+				      1 ERRORS */
+	MESSAGE_BULK_RESULT = 157, /* ledger; these descriptors */
+	MESSAGE_BULK_RESULT_DONE,
 
 	MESSAGE_TYPE_COUNT
 };
@@ -134,6 +169,7 @@ enum role {
 	ROLE_SLOT,
 	ROLE_LOAD,
 	ROLE_REPORT,
+	ROLE_HSM, /* signing keys in a PKCS#11 token, where there is one */
 	ROLE_COUNT
 };
 const char *role_name(enum role);
@@ -175,9 +211,18 @@ enum control_signal {
 struct message_control {
 	uint32_t signal; /* RELOAD: descriptor 0 is the new configuration */
 };
-struct message_open_key { /* OPEN_KEY, VAULT_KEY */
-	uint32_t lot;	  /* the line's index of the open lot */
-	char path[PATH_LEN];
+enum key_kind {
+	KEY_CLAIM,
+	KEY_CA,	  /* signs units' certificates */
+	KEY_WIFI, /* a password that units get while they are on the bench */
+	KEY_KIND_COUNT
+};
+struct message_open_key {    /* OPEN_KEY, VAULT_KEY */
+	uint32_t lot;	     /* the line's index of the open lot */
+	uint32_t kind;	     /* enum key_kind */
+	char path[PATH_LEN]; /* to the hsm role: an RFC 7512 URI of the key */
+	char secret_path[PATH_LEN]; /* file with its passphrase or PIN; or
+				       empty. VAULT_KEY: descriptor 1 */
 	char certificate[CERTIFICATE_LEN]; /* the key must belong to it */
 };
 struct message_done { /* the answer of all that have none of their own */
@@ -286,6 +331,8 @@ enum step_name {
 	STEP_REGISTER,
 	STEP_WRITE_BACK,
 	STEP_ACTIVATE,
+	STEP_CONFIRM,
+	STEP_ERASE,
 	STEP_LOCK,
 	STEP_COMMIT,
 	STEP_VERDICT,
@@ -328,6 +375,9 @@ enum intent_kind {
 	INTENT_PREREGISTER, /* the thing of a claim unit */
 	INTENT_ACTIVATE,
 	INTENT_LOCK,
+	INTENT_STAGE,	/* the unit waits for the lot's bulk registration */
+	INTENT_CONFIRM, /* its first connection was seen in the cloud */
+	INTENT_ERASE,	/* what was lent to the unit is gone from it */
 	INTENT_KIND_COUNT
 };
 const char *intent_name(enum intent_kind);
@@ -364,13 +414,26 @@ struct message_outcome {
 	char request_id[80];
 };
 
-struct message_issue {	   /* slot -> line -> cloud */
-	char csr[CSR_LEN]; /* PEM */
+/* Where a unit's certificate comes from. */
+enum issue_kind {
+	ISSUE_CSR,	   /* made for the unit's own request */
+	ISSUE_CERTIFICATE, /* the unit holds it already: it is registered */
+	ISSUE_KEYS,	   /* AWS makes key and certificate; the key goes to
+			      the vault and from there to the unit */
+	ISSUE_KIND_COUNT
+};
+struct message_issue {		       /* slot -> line -> cloud */
+	uint32_t kind;		       /* enum issue_kind */
+	char request[CERTIFICATE_LEN]; /* PEM: request or certificate */
 	char serial[SERIAL_LEN];
-	struct digest spki; /* SHA-256 of the DER SubjectPublicKeyInfo */
-	uint32_t look_up;   /* line -> cloud: 1: an earlier issue for this
-			       key may have happened: look first */
-	uint32_t lot;	    /* line's index */
+	char thing[THING_LEN]; /* line: what the ledger says of the unit */
+	char mac[MAC_LEN];     /* line */
+	char extra[EXTRA_LEN]; /* line */
+	struct digest spki;    /* SHA-256 of the DER SubjectPublicKeyInfo; zero
+				  for ISSUE_KEYS */
+	uint32_t look_up;      /* line -> cloud: 1: an earlier issue for this
+				  key may have happened: look first */
+	uint32_t lot;	       /* line's index */
 	char known_id[CERTIFICATE_ID_LEN]; /* line: the ledger has it */
 	char known_certificate[CERTIFICATE_LEN];
 	int64_t since_wall_ms; /* line: look_up: when it was intended first;
@@ -382,22 +445,20 @@ struct message_issue_done {
 	char certificate[CERTIFICATE_LEN]; /* PEM */
 	char arn[256];
 	char request_id[80];
-	uint32_t stray; /* calls whose outcome stayed unknown: each may have
-			   made a certificate (INACTIVE) that no unit holds;
-			   counts with a fault too */
+	uint32_t stray;	 /* calls whose outcome stayed unknown: each may have
+			    made a certificate (INACTIVE) that no unit holds;
+			    counts with a fault too */
+	uint32_t staged; /* line: nothing was issued: the unit is staged */
+	char cloud_state[24];
 };
-struct message_register { /* BIND, PREREGISTER */
+struct message_register { /* BIND, PREREGISTER, ACTIVATE, CONFIRM */
 	uint32_t lot;
 	char serial[SERIAL_LEN];
 	char thing[THING_LEN];
-	char certificate_id[CERTIFICATE_ID_LEN]; /* BIND */
-	char arn[256];				 /* BIND */
+	char certificate_id[CERTIFICATE_ID_LEN]; /* not PREREGISTER */
+	char arn[256];				 /* not PREREGISTER */
 	char extra[EXTRA_LEN]; /* the manifest row's further columns */
 	char mac[MAC_LEN];
-};
-struct message_activate {
-	uint32_t lot;
-	char certificate_id[CERTIFICATE_ID_LEN];
 };
 struct message_cloud_done { /* BIND, PREREGISTER, ACTIVATE, DISCARD */
 	struct fault fault;
@@ -411,6 +472,31 @@ struct message_discard {
 	struct digest spki;
 	int64_t since_wall_ms;		  /* when the issue was intended */
 	char keep_id[CERTIFICATE_ID_LEN]; /* never touch this one */
+	/* A certificate that the lot's own CA signed would be registered
+	 * again at its next connection: it is registered if need be, set
+	 * REVOKED and kept. PEM, or empty: it is deleted. */
+	char revoke[CERTIFICATE_LEN];
+};
+struct message_confirm_done {
+	struct fault fault;
+	char certificate_id[CERTIFICATE_ID_LEN]; /* that the unit has now */
+	char arn[256];
+	char request_id[80];
+	char cloud_state[24];
+};
+struct message_claim { /* CLAIM_CREATE */
+	uint32_t lot;
+	char serial[SERIAL_LEN];
+};
+struct message_claim_done { /* CLAIM_CREATE, CLAIM_KEY */
+	struct fault fault;
+	char certificate[CERTIFICATE_LEN]; /* PEM; empty: the lot's own */
+	char certificate_id[CERTIFICATE_ID_LEN];
+	int64_t expires_wall_ms; /* 0: no end that matters */
+	char request_id[80];
+};
+struct message_permit {
+	uint32_t lot;
 };
 
 struct message_verdict {
@@ -434,6 +520,7 @@ enum resolve_action {
 	RESOLVE_PREREGISTER,
 	RESOLVE_ACTIVATE,
 	RESOLVE_PASS, /* all is done: commit PASS */
+	RESOLVE_CONFIRM,
 };
 struct message_resolve {
 	uint32_t cause; /* what ended the slot, for RESOLVE_CLOSE */
@@ -503,12 +590,100 @@ struct message_cloud_state {
 	char text[128];
 };
 
+enum {
+	WIFI_PASSWORD_LEN = 64, /* WPA2: 8 to 63 characters */
+	SUBJECT_MAX = 8,
+	SUBJECT_NAME_LEN = 8, /* "CN", "serialNumber" is SN here */
+	SUBJECT_VALUE_LEN = 129,
+};
 struct message_vault_grant {
 	uint32_t lot;
+	uint32_t deposit; /* 1: the key that was deposited for the attempt,
+			     which is forgotten then; 0: the lot's claim key */
 };
+/* Wiped by both ends after use. */
 struct message_secret {
+	uint32_t len; /* 0: no key, only what follows */
+	char pem[CERTIFICATE_LEN];
+	char wifi_password[WIFI_PASSWORD_LEN]; /* or empty */
+};
+struct subject_part {
+	char name[SUBJECT_NAME_LEN]; /* C, O, OU, dnQualifier is DNQ, ST, CN,
+					SN */
+	char value[SUBJECT_VALUE_LEN];
+};
+struct message_vault_sign { /* answer: struct message_issue_done */
+	uint32_t lot;
+	char csr[CSR_LEN]; /* PEM; its signature is checked again */
+	char serial[SERIAL_LEN];
+	uint32_t part_count; /* 0: the subject of the request */
+	struct subject_part parts[SUBJECT_MAX];
+	int64_t from_wall_ms, to_wall_ms; /* validity */
+};
+enum {
+	PROVE_INPUT_MAX = 1024,
+	PROVE_SIGNATURE_MAX = 1024,
+};
+/* What TLS asks of a private key; the attempt stands in the header. */
+struct message_prove {
+	uint32_t lot;
+	uint32_t deposit; /* 1: the attempt's deposited key; 0: the claim's */
 	uint32_t len;
-	char pem[CERTIFICATE_LEN]; /* wiped by both ends after use */
+	uint8_t input[PROVE_INPUT_MAX]; /* a digest (EC), or the padded block
+					   of the key's length (RSA) */
+};
+struct message_prove_done {
+	struct fault fault;
+	uint32_t len;
+	uint8_t signature[PROVE_SIGNATURE_MAX];
+};
+struct message_deposit {
+	uint32_t lot;
+	uint32_t len;
+	char pem[CERTIFICATE_LEN];	   /* wiped by both ends after use */
+	char certificate[CERTIFICATE_LEN]; /* the key must belong to it */
+};
+
+/* ---- bulk registration ---- */
+
+struct message_bulk {  /* BEGIN, START, POLL, RESULT */
+	uint64_t lot;  /* the ledger's id; cloud: the line's index */
+	uint64_t bulk; /* the ledger's id; BEGIN: 0 */
+	char key[256]; /* of the input object, unique to the intent */
+	char task[65]; /* AWS's id; START: empty unless it was known */
+	char operator[NAME_LEN]; /* BEGIN */
+};
+struct message_bulk_done {
+	struct fault fault;
+	uint64_t bulk;
+	uint32_t units;	  /* in the file */
+	uint32_t resumed; /* BEGIN: 1: it was begun before */
+	uint32_t ended;	  /* POLL: 1: no more will come of it */
+	char key[256];
+	char task[65];
+	char status[24];
+	uint32_t succeeded, failed, percent;
+	uint32_t issued, refused; /* RESULT: units that were matched */
+	char request_id[80];
+};
+
+enum {
+	ARTICLES_MAX = 32
+};
+struct message_articles {
+	uint64_t lot;
+	uint32_t count; /* the first so many that passed */
+};
+struct message_articles_done {
+	struct fault fault;
+	uint32_t passed;    /* of them, so far */
+	uint32_t confirmed; /* and seen in the cloud */
+	uint32_t waiting_count;
+	struct {
+		uint64_t attempt;
+		uint32_t next_sequence;
+		struct message_register unit;
+	} waiting[4]; /* the first that are not confirmed */
 };
 
 struct message_report {

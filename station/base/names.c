@@ -12,6 +12,7 @@ static const char *const role_names[ROLE_COUNT] = {
     [ROLE_SLOT] = "slot",
     [ROLE_LOAD] = "load",
     [ROLE_REPORT] = "report",
+    [ROLE_HSM] = "hsm",
 };
 
 static const char *const step_names[STEP_NAME_COUNT] = {
@@ -26,6 +27,8 @@ static const char *const step_names[STEP_NAME_COUNT] = {
     [STEP_REGISTER] = "register",
     [STEP_WRITE_BACK] = "write-back",
     [STEP_ACTIVATE] = "activate",
+    [STEP_CONFIRM] = "confirm",
+    [STEP_ERASE] = "erase",
     [STEP_LOCK] = "lock",
     [STEP_COMMIT] = "commit",
     [STEP_VERDICT] = "verdict",
@@ -41,6 +44,9 @@ static const char *const intent_names[INTENT_KIND_COUNT] = {
     [INTENT_PREREGISTER] = "preregister",
     [INTENT_ACTIVATE] = "activate",
     [INTENT_LOCK] = "lock",
+    [INTENT_STAGE] = "stage",
+    [INTENT_CONFIRM] = "confirm",
+    [INTENT_ERASE] = "erase",
 };
 
 const char *

@@ -72,7 +72,7 @@ activate_start(struct task *task)
 {
 	call_start(&task->call, task->lot->account,
 	    OPERATION_UPDATE_CERTIFICATE,
-	    task->request.activate.certificate_id);
+	    task->request.bind.certificate_id);
 	call_query(&task->call, "newStatus", "ACTIVE");
 	call_settles(&task->call);
 	task_call(task, activated);

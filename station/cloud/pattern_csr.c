@@ -190,7 +190,7 @@ issue_ask(struct task *task)
 	    OPERATION_CREATE_CERTIFICATE_FROM_CSR, NULL);
 	call_query(call, "setAsActive", "false");
 	call_body(call, json_pack("{s:s}", "certificateSigningRequest",
-			    task->request.issue.csr));
+			    task->request.issue.request));
 	task_call(task, issue_answered);
 }
 
@@ -201,7 +201,7 @@ issue_start(struct task *task)
 	struct fault fault = {0};
 	struct csr csr;
 
-	if (csr_check(issue->csr, strlen(issue->csr), issue->serial,
+	if (csr_check(issue->request, strlen(issue->request), issue->serial,
 		CSR_KEY_ANY, &csr, &fault) == -1) {
 		task_fail(task, &fault);
 		return;

@@ -142,7 +142,7 @@ static const struct request_row {
     {MESSAGE_PREREGISTER, sizeof(struct message_cloud_done),
 	offsetof(struct message_register, lot), preregister_start},
     {MESSAGE_ACTIVATE, sizeof(struct message_cloud_done),
-	offsetof(struct message_activate, lot), activate_start},
+	offsetof(struct message_register, lot), activate_start},
     {MESSAGE_DISCARD, sizeof(struct message_cloud_done),
 	offsetof(struct message_discard, lot), discard_start},
 };

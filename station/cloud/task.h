@@ -43,7 +43,6 @@ struct task {
 	union {
 		struct message_issue issue;
 		struct message_register bind; /* PREREGISTER too */
-		struct message_activate activate;
 		struct message_discard discard;
 	} request;
 	union {

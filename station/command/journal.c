@@ -86,7 +86,8 @@ unit_tally_add(struct unit_tally *tally, const char *name, enum verdict verdict)
 	struct unit *unit;
 	struct unit **found;
 
-	if (verdict == VERDICT_REFUSED || verdict == VERDICT_NONE)
+	if (verdict == VERDICT_REFUSED || verdict == VERDICT_STAGED ||
+	    verdict == VERDICT_NONE)
 		return 0;
 	unit = malloc(sizeof(*unit) + size);
 	if (unit == NULL)

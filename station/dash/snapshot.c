@@ -141,7 +141,7 @@ enum verdict
 snapshot_verdict(const char *name)
 {
 	static const enum verdict all[] = {VERDICT_PASS, VERDICT_FAIL,
-	    VERDICT_ERROR, VERDICT_ABORTED, VERDICT_REFUSED};
+	    VERDICT_ERROR, VERDICT_ABORTED, VERDICT_REFUSED, VERDICT_STAGED};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		if (name != NULL && strcmp(name, verdict_name(all[i])) == 0)

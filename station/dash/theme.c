@@ -97,6 +97,8 @@ verdict_look(enum verdict verdict)
 		return (struct look){"ABORTED", GLYPH_ABORTED, PAINT_REFUSED};
 	case VERDICT_REFUSED:
 		return (struct look){"REFUSED", GLYPH_REFUSED, PAINT_REFUSED};
+	case VERDICT_STAGED:
+		return (struct look){"STAGED", GLYPH_PASS, PAINT_TEXT};
 	default:
 		return (struct look){"DONE", GLYPH_PASS, PAINT_TEXT};
 	}

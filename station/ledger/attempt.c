@@ -40,7 +40,7 @@ verdict_by_name(const char *name)
 {
 	int verdict;
 
-	for (verdict = VERDICT_REFUSED; verdict > VERDICT_NONE; verdict--)
+	for (verdict = VERDICT_STAGED; verdict > VERDICT_NONE; verdict--)
 		if (text_equal(name, verdict_name((enum verdict)verdict)))
 			break;
 	return (enum verdict)verdict;

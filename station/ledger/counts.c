@@ -36,7 +36,7 @@ counts_verdicts(struct store *store, uint64_t lot, struct lot_counts *counts)
 	uint32_t count, failed = 0;
 	int verdict;
 
-	for (verdict = VERDICT_PASS; verdict <= VERDICT_REFUSED; verdict++) {
+	for (verdict = VERDICT_PASS; verdict <= VERDICT_STAGED; verdict++) {
 		if (tally_get(store, lot, "verdict",
 			verdict_name((enum verdict)verdict), &count) != 0)
 			return -1;

@@ -59,7 +59,7 @@ verdict_allowed(struct store *store, const struct attempt *attempt,
 		    verdict_name(attempt->verdict));
 		return 1;
 	}
-	if (body->verdict == VERDICT_NONE || body->verdict > VERDICT_REFUSED ||
+	if (body->verdict == VERDICT_NONE || body->verdict > VERDICT_STAGED ||
 	    body->step >= STEP_NAME_COUNT || body->fault.cause >= CAUSE_COUNT) {
 		fault_set(fault, CAUSE_INTERNAL,
 		    "attempt %llu: a verdict that does not exist",

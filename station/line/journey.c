@@ -252,7 +252,6 @@ static void
 flow_effect(struct attempt *attempt)
 {
 	struct flow *flow = &attempt->flow;
-	struct message_activate activate;
 	struct message_vault_grant grant;
 	uint16_t type = MESSAGE_BIND;
 
@@ -263,13 +262,9 @@ flow_effect(struct attempt *attempt)
 		    0, issue_done, attempt);
 		break;
 	case INTENT_ACTIVATE:
-		memset(&activate, 0, sizeof(activate));
-		activate.lot = flow->bind.lot;
-		text_copy(activate.certificate_id,
-		    sizeof(activate.certificate_id), flow->bind.certificate_id);
 		line_call(attempt->line, ROLE_CLOUD, MESSAGE_ACTIVATE,
-		    attempt->id, CLOUD_TIMEOUT_MS, &activate, sizeof(activate),
-		    NULL, 0, cloud_done, attempt);
+		    attempt->id, CLOUD_TIMEOUT_MS, &flow->bind,
+		    sizeof(flow->bind), NULL, 0, cloud_done, attempt);
 		break;
 	case INTENT_HANDOUT:
 		grant.lot = flow->bind.lot;

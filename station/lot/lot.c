@@ -18,7 +18,28 @@ enum {
 };
 
 static const char *const pattern_names[PATTERN_COUNT + 1] = {
-    [PATTERN_CLAIM] = "claim", [PATTERN_CSR] = "csr"};
+    [PATTERN_CLAIM] = "claim",
+    [PATTERN_CSR] = "csr",
+    [PATTERN_REGISTER_THING] = "register-thing",
+    [PATTERN_READBACK] = "certificate-readback",
+    [PATTERN_TRUSTED_USER] = "trusted-user",
+    [PATTERN_JITP] = "jitp",
+    [PATTERN_JITR] = "jitr",
+    [PATTERN_BULK] = "bulk",
+};
+
+static const char *const ending_names[ENDING_COUNT + 1] = {
+    [ENDING_NONE] = "",
+    [ENDING_FIELD] = "field",
+    [ENDING_BENCH] = "bench",
+    [ENDING_PROXY] = "proxy",
+};
+
+const char *
+ending_name(enum ending ending)
+{
+	return (unsigned)ending < ENDING_COUNT ? ending_names[ending] : "";
+}
 
 const char *
 pattern_name(enum pattern pattern)

@@ -16,15 +16,67 @@
 enum {
 	GROUPS_MAX = 10,
 	ATTRIBUTES_MAX = 50,
-	ATTRIBUTE_VALUE_LEN = 801
+	ATTRIBUTE_VALUE_LEN = 801,
+	PARAMETERS_MAX = 32,
+	PARAMETER_RULE_LEN = 257,
+	TEMPLATE_BODY_LEN = 10241, /* AWS takes 10,240 bytes */
+	FIRST_ARTICLE_MAX = 32,	   /* = ARTICLES_MAX */
 };
 
 enum pattern {
 	PATTERN_CLAIM,
 	PATTERN_CSR,
+	PATTERN_REGISTER_THING,
+	PATTERN_READBACK, /* "certificate-readback" */
+	PATTERN_TRUSTED_USER,
+	PATTERN_JITP,
+	PATTERN_JITR,
+	PATTERN_BULK,
 	PATTERN_COUNT
 };
 const char *pattern_name(enum pattern);
+
+/* Who finishes the unit's identity, and where. */
+enum ending {
+	ENDING_NONE,  /* the pattern knows but one */
+	ENDING_FIELD, /* the unit, at its first connection, out there */
+	ENDING_BENCH, /* the unit, on the bench; the station waits for it */
+	ENDING_PROXY, /* the station, in the unit's name */
+	ENDING_COUNT
+};
+const char *ending_name(enum ending); /* "" for none */
+
+/* How a provisioning template of the lot names the certificate. */
+enum certificate_form {
+	FORM_NONE,
+	FORM_CSR,
+	FORM_ID,
+	FORM_PEM,
+};
+
+/* A template's parameter and the rule for its value. */
+struct lot_parameter {
+	char name[THING_LEN];
+	char rule[PARAMETER_RULE_LEN]; /* "${serial}"; csr, certificate_id and
+					  certificate_pem are known besides */
+};
+
+/* The CA whose key signs the units' certificates. */
+struct lot_ca {
+	char certificate[CERTIFICATE_LEN]; /* PEM */
+	char key[PATH_LEN]; /* a file, or an RFC 7512 URI: "pkcs11:..." */
+	char
+	    secret_path[PATH_LEN]; /* file of its passphrase or PIN; or empty */
+	uint32_t valid_days;
+	uint32_t part_count;
+	struct subject_part parts[SUBJECT_MAX]; /* the values are rules */
+};
+
+struct lot_bulk {
+	char bucket[64];
+	char prefix[128];
+	char role_arn[256]; /* that AWS assumes to read the object */
+};
 
 enum serial_source {
 	SERIAL_FROM_DEVICE, /* the console says it */
@@ -47,9 +99,18 @@ struct lot_image {
 	char product[NAME_LEN];
 	char part_number[NAME_LEN];
 	uint32_t quantity;
-	uint32_t pattern;     /* enum pattern */
-	uint32_t serial_from; /* enum serial_source */
-	char cloud[NAME_LEN]; /* a cloud profile of the station */
+	uint32_t pattern;	    /* enum pattern */
+	uint32_t ending;	    /* enum ending */
+	uint32_t form;		    /* enum certificate_form */
+	uint32_t steps;		    /* that a PASS demands: lot/plan.h */
+	uint32_t activate_at_issue; /* 1: the template says ACTIVE; chosen */
+	uint32_t lambda_activates;  /* jitr: 1: the customer's, 0: we */
+	uint32_t keys_by_cloud;	    /* proxy: 1: AWS makes the unit's keys */
+	uint32_t claim_erase;	/* 1: the claim must be gone from the unit */
+	uint32_t first_article; /* units that must connect before more */
+	uint32_t confirm_timeout_ms; /* bench: first connection; 0: none */
+	uint32_t serial_from;	     /* enum serial_source */
+	char cloud[NAME_LEN];	     /* a cloud profile of the station */
 	char account[13];
 	char endpoint[256];	    /* that the unit will connect to */
 	char thing_rule[THING_LEN]; /* "device-${serial}" */
@@ -59,7 +120,16 @@ struct lot_image {
 	char policy[THING_LEN];
 	uint32_t attribute_count;
 	struct lot_attribute attributes[ATTRIBUTES_MAX];
-	char template_name[37];
+	char template_name[37];		       /* in AWS; or empty */
+	char template_body[TEMPLATE_BODY_LEN]; /* JSON; or empty */
+	uint32_t parameter_count;
+	struct lot_parameter parameters[PARAMETERS_MAX];
+	struct lot_ca ca;		   /* jitp, jitr */
+	char readback_ca[CERTIFICATE_LEN]; /* certificate-readback: the CA
+					      registered in AWS; or empty */
+	struct lot_bulk bulk;
+	char wifi_ssid[33]; /* of the factory's network; or empty */
+	char wifi_password_path[PATH_LEN];
 	uint32_t claim_limit; /* hand-outs of the claim key */
 	char root_ca[8193];   /* PEM */
 	char claim_certificate[CERTIFICATE_LEN]; /* PEM */
@@ -70,7 +140,7 @@ struct lot_image {
 	struct profile profile;
 };
 enum {
-	LOT_MAGIC = 0x31544f4c
+	LOT_MAGIC = 0x32544f4c
 };
 
 /*

@@ -213,7 +213,7 @@ enroll_call(
 		&checked, fault) == -1)
 		goto out;
 	journey_step(journey, STEP_REGISTER, "");
-	text_copy(issue->csr, sizeof(issue->csr), csr);
+	text_copy(issue->request, sizeof(issue->request), csr);
 	issue->spki = checked.spki;
 	if (link_request(journey->link, MESSAGE_ISSUE, issue, sizeof(*issue),
 		issued, sizeof(*issued), fault) == -1)
@@ -380,7 +380,7 @@ unit_register(struct journey *journey, struct fault *fault)
 static int
 unit_activate(struct journey *journey, struct fault *fault)
 {
-	struct message_activate activate;
+	struct message_register activate;
 	struct message_cloud_done done;
 
 	if (!journey->certified)

@@ -207,7 +207,7 @@ issue_send(
 	issue.lot = (uint32_t)number_of(json, "lot", 0);
 	issue.look_up = (uint32_t)number_of(json, "look_up", 0);
 	issue.since_wall_ms = number_of(json, "since_wall_ms", 0);
-	text_take(issue.csr, sizeof(issue.csr), json, "csr");
+	text_take(issue.request, sizeof(issue.request), json, "csr");
 	text_take(issue.serial, sizeof(issue.serial), json, "serial");
 	text_take(issue.known_id, sizeof(issue.known_id), json, "known_id");
 	text_take(issue.known_certificate, sizeof(issue.known_certificate),
@@ -215,7 +215,7 @@ issue_send(
 	if (text_of(json, "spki")[0] != '\0')
 		hex_decode(issue.spki.bytes, sizeof(issue.spki.bytes),
 		    text_of(json, "spki"));
-	else if (csr_check(issue.csr, strlen(issue.csr), issue.serial,
+	else if (csr_check(issue.request, strlen(issue.request), issue.serial,
 		     CSR_KEY_ANY, &csr, &fault) == 0)
 		issue.spki = csr.spki;
 	header->type = MESSAGE_ISSUE;
@@ -245,7 +245,7 @@ static void
 activate_send(
     struct channel *channel, struct message_header *header, const json_t *json)
 {
-	struct message_activate activate;
+	struct message_register activate;
 
 	memset(&activate, 0, sizeof(activate));
 	activate.lot = (uint32_t)number_of(json, "lot", 0);
