@@ -32,8 +32,8 @@ WARN	:= -Wall -Wextra -Wshadow -Wconversion -Wpointer-arith \
 	   -Wwrite-strings -Wcast-qual -Wvla -Wundef -Wformat=2
 WERROR	?= -Werror
 PACKAGES := libcurl openssl libserialport yaml-0.1 ncursesw sqlite3 jansson \
-	   libpcre2-8 zlib libseccomp
-BENCH_PACKAGES := libmicrohttpd openssl sqlite3 jansson zlib
+	   libpcre2-8 zlib libseccomp libmosquitto
+BENCH_PACKAGES := libmicrohttpd openssl sqlite3 jansson zlib libmosquitto
 OPT	?= -O2 -g
 HARDEN	:= -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=2)
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all \

@@ -9,6 +9,7 @@
 #include <sysexits.h>
 
 #include "cloud/role.h"
+#include "cloud/tool.h"
 #include "ledger/role.h"
 #include "line/parent.h"
 #include "line/role.h"
@@ -27,9 +28,11 @@ static const struct {
     {"ledger", ledger_role},
     {"cloud", cloud_role},
     {"vault", vault_role},
+    {"hsm", hsm_role},
     {"slot", slot_role},
     {"load", load_role},
     {"report", report_role},
+    {"tool", tool_role},
 };
 
 static int
@@ -68,6 +71,8 @@ check_run(const char *path)
 
 	problems_init(&problems);
 	lot_check_all(path, &problems);
+	if (problems.warnings.data != NULL)
+		fputs(problems.warnings.data, stdout);
 	if (problems.count != 0) {
 		if (problems.text.data != NULL)
 			fputs(problems.text.data, stdout);

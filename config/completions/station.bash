@@ -26,7 +26,7 @@ _station() {
 		[[ ${COMP_WORDS[i]} == -* ]] || words+=("${COMP_WORDS[i]}")
 	done
 	case $previous in
-	--socket | --output | -o)
+	--socket | --output | -o | --config | -c)
 		mapfile -t COMPREPLY < <(compgen -f -- "$current")
 		return
 		;;
@@ -47,14 +47,23 @@ _station() {
 		else
 			case "${words[*]}" in
 			'')
-				choices='status dash lot batch unit report'
+				choices='status dash lot batch bulk unit report'
 				choices+=' hold release acknowledge'
 				;;
-			lot) choices='open close list show' ;;
+			lot) choices='check open close list show' ;;
 			unit)
 				choices='make abort scrap quarantine rework'
 				;;
-			'lot open' | 'lot close' | 'lot show' | batch | report)
+			'lot check')
+				mapfile -t COMPREPLY < <(
+					compgen -d -- "$current"
+					compgen -W "$(_station_lots)" \
+					    -- "$current"
+				)
+				return
+				;;
+			'lot open' | 'lot close' | 'lot show' | batch | bulk | \
+			    report)
 				choices=$(_station_lots)
 				;;
 			acknowledge | 'unit abort')

@@ -11,6 +11,14 @@
 
 #include "base/buf.h"
 
+bool
+digest_is_zero(const struct digest *digest)
+{
+	static const struct digest zero;
+
+	return memcmp(digest, &zero, sizeof(zero)) == 0;
+}
+
 int
 digest_bytes(const void *data, size_t len, struct digest *digest)
 {

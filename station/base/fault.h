@@ -69,6 +69,8 @@ enum verdict {
 	    "Set the unit aside: its serial is bound to another board.")     \
 	X(QUARANTINED, "quarantined", OPERATOR, UNIT, REFUSED,               \
 	    "Put the unit into the quarantine box.")                         \
+	X(NOT_REGISTERED, "not-registered", OPERATOR, UNIT, REFUSED,         \
+	    "Keep the unit: the lot's bulk registration comes first.")       \
 	X(NO_SERIAL, "no-serial", MANIFEST, UNIT, REFUSED,                   \
 	    "The manifest has no free serial left: get a new one.")          \
 	/* the unit */                                                       \
@@ -129,7 +131,7 @@ enum verdict {
 	X(LEDGER_ERROR, "ledger-error", STATION, LINE, ERROR,                \
 	    "Stop. Check the ledger's disk, then restart the station.")      \
 	X(VAULT_ERROR, "vault-error", STATION, LINE, ERROR,                  \
-	    "Check the claim key file of the lot.")                          \
+	    "Check the lot's files of keys, PINs and passwords.")            \
 	X(CLAIM_EXHAUSTED, "claim-exhausted", STATION, LINE, ERROR,          \
 	    "The claim's allowed uses are spent: call the engineer.")        \
 	X(INTERNAL, "internal", STATION, UNIT, ERROR,                        \

@@ -268,26 +268,40 @@ file_join(char *to, size_t size, const char *folder, const char *name)
 }
 
 int
+file_seal_begin(const char *name, struct fault *fault)
+{
+	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0)
+		fault_set_errno(fault, CAUSE_INTERNAL, errno,
+		    "cannot make the memory file %s", name);
+	return fd;
+}
+
+int
+file_seal_end(int fd, struct fault *fault)
+{
+	if (fcntl(fd, F_ADD_SEALS, FILE_SEALS) < 0)
+		return fault_set_errno(
+		    fault, CAUSE_INTERNAL, errno, "cannot seal a memory file");
+	return 0;
+}
+
+int
 file_seal(const char *name, const void *data, size_t len, struct fault *fault)
 {
-	int fd, sealed = -1;
+	int fd = file_seal_begin(name, fault);
 
-	fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
-		goto out;
-	if (file_write_all(fd, data, len) < 0)
-		goto out;
-	if (fcntl(fd, F_ADD_SEALS, FILE_SEALS) < 0)
-		goto out;
-	sealed = fd;
-	fd = -1;
-out:
-	if (sealed < 0)
+		return -1;
+	if (file_write_all(fd, data, len) < 0) {
 		fault_set_errno(fault, CAUSE_INTERNAL, errno,
-		    "cannot make the memory file %s of %zu bytes", name, len);
-	if (fd >= 0)
-		close(fd);
-	return sealed;
+		    "cannot fill the memory file %s with %zu bytes", name, len);
+	} else if (file_seal_end(fd, fault) == 0) {
+		return fd;
+	}
+	close(fd);
+	return -1;
 }
 
 int
@@ -305,6 +319,11 @@ file_map_sealed(int fd, size_t least, size_t most, const void **data,
 	if (fstat(fd, &status) < 0)
 		return fault_set_errno(fault, CAUSE_INTERNAL, errno,
 		    "cannot look at a memory file");
+	if (status.st_size == 0 && least == 0) {
+		*data = NULL;
+		*len = 0;
+		return 0;
+	}
 	if (status.st_size < 1 || (uint64_t)status.st_size < least ||
 	    (uint64_t)status.st_size > most)
 		return fault_set(fault, CAUSE_INTERNAL,

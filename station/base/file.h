@@ -5,6 +5,7 @@
 #ifndef BASE_FILE_H
 #define BASE_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -35,10 +36,14 @@ int file_join(char *to, size_t size, const char *folder, const char *name);
  * role. Returns the descriptor (close-on-exec) or -1 with cause INTERNAL.
  */
 int file_seal(const char *name, const void *data, size_t len, struct fault *);
+/* The same for contents that come bit by bit: write to the descriptor, then
+ * file_seal_end. */
+int file_seal_begin(const char *name, struct fault *);
+int file_seal_end(int fd, struct fault *);
 /*
  * Maps a sealed memory file read-only after checking its seals and that its
- * size lies in [least, most]; an empty one is never mapped. The caller
- * munmaps *len bytes. Cause INTERNAL.
+ * size lies in [least, most]. The caller munmaps *len bytes; there is nothing
+ * to unmap of an empty one, which gives null. Cause INTERNAL.
  */
 int file_map_sealed(int fd, size_t least, size_t most, const void **data,
     size_t *len, struct fault *);
@@ -46,6 +51,8 @@ int file_map_sealed(int fd, size_t least, size_t most, const void **data,
 struct digest {
 	uint8_t bytes[32];
 };
+/* True for a digest that was never computed. */
+bool digest_is_zero(const struct digest *);
 /* SHA-256, by OpenSSL; -1 only when OpenSSL has none. */
 int digest_bytes(const void *, size_t len, struct digest *);
 int digest_file(const char *path, struct digest *, struct fault *);

@@ -54,6 +54,11 @@ struct message_shape {
 		offsetof(type, rows[0].member), 0, limit,  \
 		    SIZE_OF(type, rows) / (stride), stride \
 	}
+#define OTHERS(type)                                                       \
+	{                                                                  \
+		offsetof(type, others), CERTIFICATE_ID_LEN, 0, OTHERS_MAX, \
+		    CERTIFICATE_ID_LEN                                     \
+	}
 #define FAULT(type, member)                                                   \
 	NUMBER(type, member.cause, CAUSE_COUNT - 1), TEXT(type, member.text), \
 	    TEXT(type, member.request_id)
@@ -86,9 +91,13 @@ static const struct message_rule control_rules[] = {
 };
 static const struct message_rule open_key_rules[] = {
     NUMBER(struct message_open_key, kind, KEY_KIND_COUNT - 1),
+    NUMBER(struct message_open_key, lot, LOTS_OPEN_MAX - 1),
     TEXT(struct message_open_key, path),
     TEXT(struct message_open_key, secret_path),
     TEXT(struct message_open_key, certificate),
+};
+static const struct message_rule keys_forget_rules[] = {
+    NUMBER(struct message_keys_forget, lot, LOTS_OPEN_MAX - 1),
 };
 static const struct message_rule done_rules[] = {
     FAULT(struct message_done, fault),
@@ -158,6 +167,7 @@ static const struct message_rule outcome_rules[] = {
     TEXT(struct message_outcome, arn),
     TEXT(struct message_outcome, cloud_state),
     TEXT(struct message_outcome, request_id),
+    OTHERS(struct message_outcome),
 };
 static const struct message_rule issue_rules[] = {
     NUMBER(struct message_issue, kind, ISSUE_KIND_COUNT - 1),
@@ -237,8 +247,11 @@ static const struct message_rule obligation_done_rules[] = {
     DISCARD(struct message_obligation_done, discard.),
 };
 static const struct message_rule cloud_state_rules[] = {
-    NUMBER(struct message_cloud_state, state, CLOUD_STATE_DOWN),
+    NUMBER(struct message_cloud_state, state, CLOUD_STATE_LAPSED),
     TEXT(struct message_cloud_state, text),
+};
+static const struct message_rule tool_rules[] = {
+    TEXT(struct message_tool, profile),
 };
 static const struct message_rule secret_rules[] = {
     NUMBER(struct message_secret, len, CERTIFICATE_LEN - 1),
@@ -251,6 +264,7 @@ static const struct message_rule confirm_done_rules[] = {
     TEXT(struct message_confirm_done, arn),
     TEXT(struct message_confirm_done, request_id),
     TEXT(struct message_confirm_done, cloud_state),
+    OTHERS(struct message_confirm_done),
 };
 static const struct message_rule claim_rules[] = {
     TEXT(struct message_claim, serial),
@@ -283,6 +297,7 @@ static const struct message_rule deposit_rules[] = {
 static const struct message_rule bulk_rules[] = {
     TEXT(struct message_bulk, key),
     TEXT(struct message_bulk, task),
+    TEXT(struct message_bulk, status),
     TEXT(struct message_bulk, operator),
 };
 static const struct message_rule bulk_done_rules[] = {
@@ -292,6 +307,7 @@ static const struct message_rule bulk_done_rules[] = {
     TEXT(struct message_bulk_done, status),
     NUMBER(struct message_bulk_done, percent, 100),
     TEXT(struct message_bulk_done, request_id),
+    TEXT(struct message_bulk_done, text),
 };
 #define WAITING(member) \
 	ROW_TEXT_AT(struct message_articles_done, waiting, unit.member)
@@ -338,6 +354,7 @@ static const struct message_shape shapes[MESSAGE_TYPE_COUNT] = {
     [MESSAGE_EXITED] = SHAPE(message_exited, exited_rules),
     [MESSAGE_ROLE_UP] = SHAPE(message_role_up, role_up_rules),
     [MESSAGE_CONTROL] = SHAPE(message_control, control_rules),
+    [MESSAGE_KEYS_FORGET] = SHAPE(message_keys_forget, keys_forget_rules),
     [MESSAGE_LOAD_LOT] = SHAPE(message_load_lot, load_lot_rules),
     [MESSAGE_LOAD_LOT_DONE] = SHAPE(message_load_lot_done, load_lot_done_rules),
     [MESSAGE_PROGRESS] = SHAPE(message_progress, progress_rules),
@@ -401,6 +418,8 @@ static const struct message_shape shapes[MESSAGE_TYPE_COUNT] = {
     [MESSAGE_VAULT_SIGN_DONE] = SHAPE(message_issue_done, issue_done_rules),
     [MESSAGE_REPORT] = SHAPE(message_report, report_rules),
     [MESSAGE_REPORT_DONE] = SHAPE(message_report_done, report_done_rules),
+    [MESSAGE_TOOL] = SHAPE(message_tool, tool_rules),
+    [MESSAGE_TOOL_DONE] = SHAPE_DONE,
     [MESSAGE_JOIN] = SHAPE_EMPTY,
     [MESSAGE_JOIN_DONE] = SHAPE_DONE,
     [MESSAGE_VAULT_CLOUD] = SHAPE_EMPTY,

@@ -51,6 +51,8 @@ enum message_type {
 	MESSAGE_EXITED = 7,   /* parent -> line, unasked */
 	MESSAGE_ROLE_UP = 9,  /* parent -> line: a role's channel, fd 0 */
 	MESSAGE_CONTROL = 11, /* parent -> line: signals: drain, stop, reload */
+	MESSAGE_KEYS_FORGET = 13, /* line -> parent -> vault and hsm: a lot is
+				     closed; no answer */
 
 	/* line -> load; each done carries sealed memory files */
 	MESSAGE_LOAD_LOT = 21,
@@ -115,8 +117,9 @@ enum message_type {
 	MESSAGE_PERMIT = 89, /* quota for what a unit itself will spend */
 	MESSAGE_PERMIT_DONE,
 
-	/* parent/line <-> vault */
-	MESSAGE_VAULT_KEY = 91, /* parent -> vault, descriptor 0: key file */
+	/* parent/line <-> vault, and hsm for VAULT_KEY and VAULT_SIGN */
+	MESSAGE_VAULT_KEY = 91, /* parent -> vault: struct message_open_key
+				   says which descriptors */
 	MESSAGE_VAULT_KEY_DONE,
 	MESSAGE_VAULT_PAIR = 93,  /* parent -> vault, descriptor 0: the private
 				     pair's end for an attempt; no body,
@@ -130,6 +133,11 @@ enum message_type {
 	/* line <-> report */
 	MESSAGE_REPORT = 101,
 	MESSAGE_REPORT_DONE,
+
+	/* cloud -> line: run a profile's credential_process; descriptor 0: the
+	 * pipe that its output goes to, which nobody on the way reads */
+	MESSAGE_TOOL = 121,
+	MESSAGE_TOOL_DONE, /* also tool -> line */
 
 	/* vault <-> cloud: a private pair, which the parent makes */
 	MESSAGE_JOIN = 131,	   /* line -> parent; no body */
@@ -169,17 +177,19 @@ enum role {
 	ROLE_SLOT,
 	ROLE_LOAD,
 	ROLE_REPORT,
-	ROLE_HSM, /* signing keys in a PKCS#11 token, where there is one */
+	ROLE_TOOL, /* runs one external command */
+	ROLE_HSM,  /* signing keys in a PKCS#11 token, where there is one */
 	ROLE_COUNT
 };
 const char *role_name(enum role);
 
 struct message_spawn {
-	uint32_t role;	     /* ROLE_SLOT, ROLE_LOAD or ROLE_REPORT */
-	uint32_t slot;	     /* index in the configuration */
+	uint32_t role; /* ROLE_SLOT, ROLE_LOAD, ROLE_REPORT or ROLE_TOOL */
+	uint32_t slot; /* index in the configuration */
 	uint32_t vault_pair; /* 1: join the slot with the vault */
 	/* ROLE_SLOT: descriptors 0 job, 1 lot image, 2 firmware.
-	 * ROLE_REPORT: descriptor 0 where the report goes. */
+	 * ROLE_REPORT: descriptor 0 where the report goes.
+	 * ROLE_TOOL: descriptors 0 where its output goes, 1 job. */
 	char transcript[PATH_LEN]; /* ROLE_SLOT: name below the transcripts */
 	char port[PATH_LEN]; /* ROLE_SLOT: the node that the position has now */
 };
@@ -200,7 +210,7 @@ struct message_exited {
 	int32_t status; /* as of waitpid(2) */
 };
 struct message_role_up { /* descriptor 0 */
-	uint32_t role;	 /* ROLE_LEDGER, ROLE_CLOUD, ROLE_VAULT */
+	uint32_t role;	 /* ROLE_LEDGER, ROLE_CLOUD, ROLE_VAULT, ROLE_HSM */
 	uint32_t starts; /* how often since the daemon started */
 };
 enum control_signal {
@@ -217,13 +227,29 @@ enum key_kind {
 	KEY_WIFI, /* a password that units get while they are on the bench */
 	KEY_KIND_COUNT
 };
-struct message_open_key {    /* OPEN_KEY, VAULT_KEY */
-	uint32_t lot;	     /* the line's index of the open lot */
-	uint32_t kind;	     /* enum key_kind */
-	char path[PATH_LEN]; /* to the hsm role: an RFC 7512 URI of the key */
+/*
+ * A key of a lot. The parent opens the files and passes them on, as
+ * VAULT_KEY, to the vault: descriptor 0 is the file at `path`, descriptor 1
+ * the one at `secret_path` when there is one. A path that is an RFC 7512 URI
+ * ("pkcs11:...") goes to the hsm role: descriptor 0 is the file of the PIN
+ * when there is one. The key takes the place of the lot's last of that kind.
+ */
+struct message_open_key {
+	uint32_t lot;		    /* the line's index of the open lot */
+	uint32_t kind;		    /* enum key_kind */
+	uint32_t proves;	    /* 1: a claim key that cloud may prove on
+				       connections of its own (ending proxy) */
+	char path[PATH_LEN];	    /* a file, or "pkcs11:..." of a CA key */
 	char secret_path[PATH_LEN]; /* file with its passphrase or PIN; or
-				       empty. VAULT_KEY: descriptor 1 */
-	char certificate[CERTIFICATE_LEN]; /* the key must belong to it */
+				       empty */
+	char certificate[CERTIFICATE_LEN]; /* the key must belong to it; empty
+					      for KEY_WIFI */
+};
+struct message_keys_forget {
+	uint32_t lot;
+};
+struct message_tool {		/* also sealed, as the tool role's job */
+	char profile[NAME_LEN]; /* of the AWS config file */
 };
 struct message_done { /* the answer of all that have none of their own */
 	struct fault fault;
@@ -358,6 +384,8 @@ struct message_gate_done {
 	struct fault fault; /* the refusal, with its text */
 	uint32_t bound;	    /* 1: the serial is leased to this attempt */
 	uint32_t resumed;   /* 1: an earlier attempt left identity on it */
+	uint32_t issued;    /* 1: staged before, and its certificate is there:
+			       nothing is flashed, it is only written */
 	char serial[SERIAL_LEN];
 	char mac[MAC_LEN];
 	char thing[THING_LEN];
@@ -400,6 +428,9 @@ struct message_intent_done {
 	char known_certificate[CERTIFICATE_LEN]; /* PEM */
 	char arn[256];
 };
+enum {
+	OTHERS_MAX = 4
+};
 /* The outcome of the intent of that kind in this attempt. */
 struct message_outcome {
 	uint32_t kind;
@@ -412,6 +443,8 @@ struct message_outcome {
 	char arn[256];
 	char cloud_state[24]; /* PRE-REGISTERED, INACTIVE, ACTIVE, ... */
 	char request_id[80];
+	/* CONFIRM: further certificates of the thing, of earlier tries */
+	char others[OTHERS_MAX][CERTIFICATE_ID_LEN];
 };
 
 /* Where a unit's certificate comes from. */
@@ -479,7 +512,10 @@ struct message_discard {
 };
 struct message_confirm_done {
 	struct fault fault;
-	char certificate_id[CERTIFICATE_ID_LEN]; /* that the unit has now */
+	char certificate_id[CERTIFICATE_ID_LEN]; /* that the unit has now: the
+						    newest of its thing's */
+	/* the thing's other ACTIVE ones, which no unit holds any more */
+	char others[OTHERS_MAX][CERTIFICATE_ID_LEN];
 	char arn[256];
 	char request_id[80];
 	char cloud_state[24];
@@ -580,14 +616,15 @@ struct message_cloud_lot {
 enum cloud_state {
 	CLOUD_STATE_UP,
 	CLOUD_STATE_SLOW,
-	CLOUD_STATE_DOWN
+	CLOUD_STATE_DOWN,
+	CLOUD_STATE_LAPSED /* no credentials: holds the line until it ends */
 };
 struct message_cloud_state {
 	uint32_t state; /* enum cloud_state */
 	uint32_t in_flight;
 	uint32_t throttled; /* answers since the role started */
 	uint32_t calls;
-	char text[128];
+	char text[200];
 };
 
 enum {
@@ -596,6 +633,11 @@ enum {
 	SUBJECT_NAME_LEN = 8, /* "CN", "serialNumber" is SN here */
 	SUBJECT_VALUE_LEN = 129,
 };
+/*
+ * The vault sends what a lot lends to its units, once for each grant: its
+ * claim key, or the key that was deposited for the attempt, and with either
+ * the lot's Wi-Fi password when it has one.
+ */
 struct message_vault_grant {
 	uint32_t lot;
 	uint32_t deposit; /* 1: the key that was deposited for the attempt,
@@ -612,45 +654,82 @@ struct subject_part {
 					SN */
 	char value[SUBJECT_VALUE_LEN];
 };
+/*
+ * The lot's CA signs: the vault's key, or the hsm's when the lot's ca.key is
+ * a "pkcs11:" URI. The answer has certificate and certificate_id. Nothing of
+ * it is kept: a repeat makes another certificate, with another number.
+ */
 struct message_vault_sign { /* answer: struct message_issue_done */
 	uint32_t lot;
 	char csr[CSR_LEN]; /* PEM; its signature is checked again */
-	char serial[SERIAL_LEN];
-	uint32_t part_count; /* 0: the subject of the request */
+	char
+	    serial[SERIAL_LEN]; /* the common name that the request must have */
+	uint32_t part_count;	/* 0: the subject of the request */
 	struct subject_part parts[SUBJECT_MAX];
 	int64_t from_wall_ms, to_wall_ms; /* validity */
 };
 enum {
 	PROVE_INPUT_MAX = 1024,
 	PROVE_SIGNATURE_MAX = 1024,
+	DEPOSITS_MAX = 2 * SLOTS_MAX,
 };
-/* What TLS asks of a private key; the attempt stands in the header. */
-struct message_prove {
+/*
+ * The pair of vault and cloud. The line asks the parent for one (JOIN) when
+ * both roles are up, and again when either was started anew; its newest end
+ * is the one that counts, the older one reads end-of-file. Cloud asks, the
+ * vault answers in the order of the questions, with the question's sequence
+ * and attempt; a request of another type, or answers that cloud does not
+ * take, end the pair.
+ *
+ * PROVE is what TLS asks of a private key. With an EC key `input` is a digest
+ * of 20 to 64 bytes and the signature is the DER of RFC 3279, 2.2.3. With an
+ * RSA key `input` is either a padded block of exactly the modulus's length,
+ * as RSA_METHOD's priv_enc is given with RSA_NO_PADDING: an encoded message
+ * of PSS or of PKCS #1 v1.5 (RFC 8017, 9), and nothing else: the vault
+ * deciphers nothing; or, shorter, a DigestInfo that the vault pads
+ * (RSA_PKCS1_PADDING). The signature then has the modulus's length.
+ * The lot's claim key is proved only when it came with `proves`; a deposited
+ * key only for its own lot and attempt. Faults: VAULT_ERROR, and ROLE_DOWN
+ * for a key that is not here any more.
+ *
+ * DEPOSIT brings a key that AWS made for one unit: PEM, belonging to
+ * `certificate`. It takes the place of the attempt's last one. The vault
+ * forgets it
+ *
+ *	when a grant with deposit=1 has sent it to the attempt's slot
+ *	when the attempt's private pair with its slot ends
+ *	when cloud says so: DEPOSIT with len 0
+ *	when its lot's keys are forgotten, and after 15 minutes
+ *
+ * and, when more than DEPOSITS_MAX are there, the oldest of an attempt
+ * without a pair. It outlives the pair with cloud.
+ */
+struct message_prove { /* the attempt stands in the header */
 	uint32_t lot;
 	uint32_t deposit; /* 1: the attempt's deposited key; 0: the claim's */
 	uint32_t len;
-	uint8_t input[PROVE_INPUT_MAX]; /* a digest (EC), or the padded block
-					   of the key's length (RSA) */
+	uint8_t input[PROVE_INPUT_MAX];
 };
 struct message_prove_done {
 	struct fault fault;
 	uint32_t len;
 	uint8_t signature[PROVE_SIGNATURE_MAX];
 };
-struct message_deposit {
+struct message_deposit { /* the attempt stands in the header, never 0 */
 	uint32_t lot;
-	uint32_t len;
+	uint32_t len;			   /* of pem; 0: forget the attempt's */
 	char pem[CERTIFICATE_LEN];	   /* wiped by both ends after use */
 	char certificate[CERTIFICATE_LEN]; /* the key must belong to it */
 };
 
 /* ---- bulk registration ---- */
 
-struct message_bulk {  /* BEGIN, START, POLL, RESULT */
-	uint64_t lot;  /* the ledger's id; cloud: the line's index */
-	uint64_t bulk; /* the ledger's id; BEGIN: 0 */
-	char key[256]; /* of the input object, unique to the intent */
-	char task[65]; /* AWS's id; START: empty unless it was known */
+struct message_bulk {	 /* BEGIN, START, POLL, RESULT */
+	uint64_t lot;	 /* the ledger's id; cloud: the line's index */
+	uint64_t bulk;	 /* the ledger's id; BEGIN: 0 */
+	char key[384];	 /* of the input object, unique to the intent */
+	char task[65];	 /* AWS's id; START: empty unless it was known */
+	char status[24]; /* RESULT: how the task ended */
 	char operator[NAME_LEN]; /* BEGIN */
 };
 struct message_bulk_done {
@@ -659,11 +738,12 @@ struct message_bulk_done {
 	uint32_t units;	  /* in the file */
 	uint32_t resumed; /* BEGIN: 1: it was begun before */
 	uint32_t ended;	  /* POLL: 1: no more will come of it */
-	char key[256];
+	char key[384];
 	char task[65];
 	char status[24];
 	uint32_t succeeded, failed, percent;
 	uint32_t issued, refused; /* RESULT: units that were matched */
+	char text[200]; /* RESULT: the first refusal, in AWS's words */
 	char request_id[80];
 };
 

@@ -12,6 +12,7 @@ static const char *const role_names[ROLE_COUNT] = {
     [ROLE_SLOT] = "slot",
     [ROLE_LOAD] = "load",
     [ROLE_REPORT] = "report",
+    [ROLE_TOOL] = "tool",
     [ROLE_HSM] = "hsm",
 };
 

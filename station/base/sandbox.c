@@ -20,6 +20,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -127,6 +128,14 @@ static const struct rights rights[ROLE_COUNT] = {
 	.open_max = 64,
 	.memory_mib = 1024},
     [ROLE_VAULT] = {.allow = vault_calls, .open_max = 256, .memory_mib = 1024},
+    /* The module brings libraries of its own, and what it opens besides
+     * stands in the configuration. */
+    [ROLE_HSM] = {.deny = no_process,
+	.paths = true,
+	.open_max = 256,
+	.keeps = OTHERS_FILES,
+	.read = {"/usr/lib", "/lib", "/lib64", "/usr/local/lib",
+	    "/etc/ld.so.cache", NULL}},
     [ROLE_LEDGER] = {.deny = no_process,
 	.paths = true,
 	.open_max = 256,
@@ -139,6 +148,13 @@ static const struct rights rights[ROLE_COUNT] = {
 	.paths = true,
 	.open_max = 256,
 	.keeps = OTHERS_FILES},
+    /* An external command reads and executes what its user may, with the
+     * network, and writes nothing. */
+    [ROLE_TOOL] = {.paths = true,
+	.all_read = true,
+	.network = true,
+	.open_max = 256,
+	.memory_mib = 4096},
     [ROLE_CLOUD] = {.deny = no_process,
 	.paths = true,
 	.network = true,
@@ -508,6 +524,8 @@ sandbox_enter(
 {
 	const struct rights *own = &rights[role];
 
+	/* The C library opens /etc/localtime at the first timegm(3). */
+	tzset();
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return fault_set_errno(
 		    fault, CAUSE_INTERNAL, errno, "no new privileges");

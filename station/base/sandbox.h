@@ -16,7 +16,7 @@
 #include "base/message.h"
 
 enum {
-	SANDBOX_PATHS_MAX = 16
+	SANDBOX_PATHS_MAX = 32
 };
 
 struct sandbox_paths {

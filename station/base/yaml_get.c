@@ -11,8 +11,8 @@
 #include "base/yaml_tree.h"
 
 enum {
-	YAML_SHOWN_LEN = 65,	 /* of a bad value, in a problem */
-	YAML_ACCEPTED_LEN = 512, /* of the text that says what is accepted */
+	YAML_SHOWN_LEN = 65,	  /* of a bad value, in a problem */
+	YAML_ACCEPTED_LEN = 1024, /* of the text that says what is accepted */
 };
 
 static const char kind_names[][8] = {"a value", "a list", "a map"};

@@ -14,39 +14,13 @@ enum {
 	CLOCK_REFUSED_MS = 4 * 60000,
 };
 
-int
-endpoint_parse(struct endpoint *endpoint, const char *url, struct fault *fault)
-{
-	static const char scheme[] = "https://";
-	size_t len = strlen(url), prefix = sizeof(scheme) - 1;
-	const char *host = url + prefix;
-
-	if (strncmp(url, scheme, prefix) != 0)
-		goto bad;
-	while (len > prefix && url[len - 1] == '/')
-		len--;
-	if (len == prefix || len >= sizeof(endpoint->url) ||
-	    len - prefix >= sizeof(endpoint->host) ||
-	    strcspn(host, "/?#@ ") < len - prefix)
-		goto bad;
-	memcpy(endpoint->url, url, len);
-	endpoint->url[len] = '\0';
-	memcpy(endpoint->host, host, len - prefix);
-	endpoint->host[len - prefix] = '\0';
-	len -= prefix;
-	if (len > 4 && strcmp(endpoint->host + len - 4, ":443") == 0)
-		endpoint->host[len - 4] = '\0';
-	return 0;
-bad:
-	return fault_set(fault, CAUSE_BAD_CONFIG,
-	    "endpoint %s is not https://HOST or https://HOST:PORT", url);
-}
-
 /* The override, or AWS's own for the Region. */
 static int
 endpoint_open(struct account *account, enum service service,
     const char *override, struct fault *fault)
 {
+	static const char *const names[SERVICE_COUNT] = {
+	    [SERVICE_IOT] = "iot", [SERVICE_STS] = "sts", [SERVICE_S3] = "s3"};
 	const char *region = account->cloud->region;
 	char url[300];
 
@@ -54,7 +28,7 @@ endpoint_open(struct account *account, enum service service,
 		return endpoint_parse(
 		    &account->endpoints[service], override, fault);
 	snprintf(url, sizeof(url), "https://%s.%s.amazonaws.com%s",
-	    service == SERVICE_STS ? "sts" : "iot", region,
+	    names[service], region,
 	    strncmp(region, "cn-", 3) == 0 ? ".cn" : "");
 	return endpoint_parse(&account->endpoints[service], url, fault);
 }
@@ -95,18 +69,21 @@ fail:
 
 int
 account_open(struct account *account, const struct config_cloud *cloud,
-    const struct credentials_environment *environment, struct account *sharing,
-    struct loop *loop, struct fault *fault)
+    const struct credentials_base *base, struct account *sharing,
+    void (*changed)(void *arg), void *arg, struct fault *fault)
 {
 	memset(account, 0, sizeof(*account));
 	account->cloud = cloud;
-	account->environment = environment;
 	if (endpoint_open(account, SERVICE_IOT, cloud->endpoint, fault) == -1 ||
 	    endpoint_open(account, SERVICE_STS, cloud->sts_endpoint, fault) ==
 		-1 ||
-	    account_reload(account, fault) == -1 ||
-	    pace_open(account, sharing, loop, fault) == -1) {
-		account_close(account, loop);
+	    endpoint_open(account, SERVICE_S3, cloud->s3_endpoint, fault) ==
+		-1 ||
+	    keyring_open(&account->keyring, base, cloud,
+		&account->endpoints[SERVICE_STS], &account->skew_ms, changed,
+		arg, fault) == -1 ||
+	    pace_open(account, sharing, base->loop, fault) == -1) {
+		account_close(account, base->loop);
 		return -1;
 	}
 	return 0;
@@ -118,44 +95,17 @@ account_close(struct account *account, struct loop *loop)
 	if (account->own_pace != NULL && account->own_pace->timer != NULL)
 		loop_timer_free(loop, account->own_pace->timer);
 	free(account->own_pace);
-	secret_free(&account->secret);
-	for (int i = 0; i < SERVICE_COUNT; i++)
-		sigv4_key_wipe(&account->keys[i]);
+	keyring_close(&account->keyring);
+	account_keys_forget(account);
 	memset(account, 0, sizeof(*account));
 }
 
-static bool
-credentials_equal(const struct credentials *a, const struct credentials *b)
+void
+account_keys_forget(struct account *account)
 {
-	return strcmp(a->access_key, b->access_key) == 0 &&
-	       strcmp(a->secret_key, b->secret_key) == 0 &&
-	       strcmp(a->session_token, b->session_token) == 0;
-}
-
-int
-account_reload(struct account *account, struct fault *fault)
-{
-	struct secret secret = {0};
-	struct credentials *fresh;
-	bool same;
-
-	if (secret_alloc(&secret, sizeof(*fresh), fault) == -1)
-		return -1;
-	fresh = (void *)secret.data;
-	if (credentials_find(
-		account->cloud, account->environment, fresh, fault) == -1) {
-		secret_free(&secret);
-		return -1;
-	}
-	same = account->credentials != NULL &&
-	       credentials_equal(fresh, account->credentials);
-	secret_free(&account->secret);
-	account->secret = secret;
-	account->credentials = fresh;
 	for (int i = 0; i < SERVICE_COUNT; i++)
 		sigv4_key_wipe(&account->keys[i]);
-	account->generation += !same;
-	return 0;
+	account->keys_generation = account->keyring.generation;
 }
 
 int64_t
@@ -186,6 +136,14 @@ void
 account_pace(struct account *account)
 {
 	pace_due(account->pace);
+}
+
+void
+account_permit(
+    struct account *account, enum operation operation, struct pacer_turn *turn)
+{
+	pacer_wait(&account->pace->pacer, operation, turn);
+	account_pace(account);
 }
 
 int

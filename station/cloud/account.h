@@ -12,17 +12,13 @@
 
 #include "base/fault.h"
 #include "base/loop.h"
-#include "cloud/credentials.h"
+#include "cloud/credentials_fetch.h"
+#include "cloud/endpoint.h"
+#include "cloud/keyring.h"
 #include "cloud/operation.h"
 #include "cloud/pacer.h"
 #include "cloud/sigv4.h"
 #include "lot/config.h"
-#include "pki/key.h"
-
-struct endpoint {
-	char url[300];	/* without a slash at its end */
-	char host[280]; /* as in the Host header: a port only if not 443 */
-};
 
 /* A pacer with the timer that runs it; accounts with equal account and
  * Region share one. */
@@ -33,32 +29,29 @@ struct pace {
 
 struct account {
 	const struct config_cloud *cloud; /* null: not in use */
-	const struct credentials_environment *environment;
 	struct endpoint endpoints[SERVICE_COUNT];
-	struct secret secret; /* locked memory with the credentials */
-	const struct credentials *credentials; /* in it */
+	struct keyring keyring; /* of the credentials */
+	/* Derived from the credentials of that generation. */
 	struct sigv4_key keys[SERVICE_COUNT];
-	uint32_t generation; /* of the credentials: counts their changes */
-	int64_t skew_ms;     /* AWS's clock minus ours */
+	uint32_t keys_generation;
+	int64_t skew_ms; /* AWS's clock minus ours */
 	struct pace *pace;
 	struct pace *own_pace; /* null when another account owns it */
 };
 
 /*
  * Opens an account for that profile. `sharing` is another open account of
- * the same AWS account and Region, or null. The configuration and the
- * environment are borrowed for the account's life.
+ * the same AWS account and Region, or null. Configuration and base are
+ * borrowed for the account's life. Credentials are fetched when the first
+ * call needs them; changed is called when they lapse and when they are back.
  */
 int account_open(struct account *, const struct config_cloud *,
-    const struct credentials_environment *, struct account *sharing,
-    struct loop *, struct fault *);
+    const struct credentials_base *, struct account *sharing,
+    void (*changed)(void *arg), void *arg, struct fault *);
 void account_close(struct account *, struct loop *);
 
-/*
- * Reads the credentials again, for keys that ended. -1 with a fault; the old
- * ones stay then. `generation` tells whether they are others than before.
- */
-int account_reload(struct account *, struct fault *);
+/* Forgets the signing keys, for credentials that are others now. */
+void account_keys_forget(struct account *);
 
 /* The wall clock as AWS sees it. */
 int64_t account_wall_ms(const struct account *);
@@ -78,9 +71,10 @@ int account_certificate_arn(
     const struct account *, const char *id, char *to, size_t size);
 
 /*
- * Splits "https://host[:port][/]". CAUSE_BAD_CONFIG when it is anything
- * else.
+ * Waits for a turn of that operation's quota for what is no call of ours,
+ * such as what a unit spends itself; granted(arg) of the turn is called from
+ * the loop or from within. pacer_leave gives it back before that.
  */
-int endpoint_parse(struct endpoint *, const char *url, struct fault *);
+void account_permit(struct account *, enum operation, struct pacer_turn *);
 
 #endif

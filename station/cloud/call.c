@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "cloud/jitter.h"
 #include "cloud/transmit.h"
 
 enum {
@@ -21,6 +21,7 @@ enum {
 };
 
 static void call_answered(void *arg);
+static void call_queue(struct call *call);
 static void call_due(void *arg);
 static void call_granted(void *arg);
 
@@ -31,10 +32,21 @@ call_open(struct call *call, struct caller *caller, struct fault *fault)
 	call->caller = caller;
 	buf_init(&call->target, 2048);
 	buf_init(&call->query, 4096);
+	buf_init(&call->url, 8192);
 	call->timer = loop_timer(caller->loop, call_due, call);
 	if (call->timer == NULL)
 		return fault_set(fault, CAUSE_INTERNAL, "out of memory");
 	return 0;
+}
+
+/* Replaces the body; the text is taken over when it is `own`. */
+static void
+body_set(struct call *call, char *own, const void *bytes, size_t len)
+{
+	free(call->own_body);
+	call->own_body = own;
+	call->body = bytes;
+	call->body_len = len;
 }
 
 /* Ends what is under way and drops request and answer. */
@@ -44,14 +56,14 @@ call_reset(struct call *call)
 	if (call->exchange.easy != NULL)
 		call->caller->in_flight--;
 	http_exchange_end(&call->exchange);
+	keyring_leave(&call->keys_turn);
 	pacer_leave(&call->turn);
 	if (call->timer != NULL)
 		loop_timer_set(call->timer, 0);
-	call_forget_headers(call);
+	headers_reset(&call->headers);
 	json_decref(call->json);
 	call->json = NULL;
-	free(call->body);
-	call->body = NULL;
+	body_set(call, NULL, NULL, 0);
 	buf_reset(&call->target);
 	buf_reset(&call->query);
 }
@@ -64,9 +76,28 @@ call_close(struct call *call)
 	call_reset(call);
 	buf_free(&call->target);
 	buf_free(&call->query);
+	buf_free(&call->url);
+	headers_free(&call->headers);
 	if (call->timer != NULL)
 		loop_timer_free(call->caller->loop, call->timer);
 	memset(call, 0, sizeof(*call));
+}
+
+static void
+label_add(struct call *call, const char *label)
+{
+	bool object = operation_row(call->operation)->service == SERVICE_S3;
+
+	for (;;) {
+		size_t len = object ? strcspn(label, "/") : strlen(label);
+
+		sigv4_encode(&call->target, label, len);
+		label += len;
+		if (*label == '\0')
+			return;
+		buf_add_text(&call->target, "/");
+		label++;
+	}
 }
 
 void
@@ -79,7 +110,7 @@ call_start(struct call *call, struct account *account, enum operation operation,
 	call_reset(call);
 	call->account = account;
 	call->operation = operation;
-	call->settles = call->keys_read = false;
+	call->settles = false;
 	call->ended = false;
 	call->lost = call->tries = 0;
 	call->principal[0] = call->request_id[0] = call->label[0] = '\0';
@@ -92,7 +123,7 @@ call_start(struct call *call, struct account *account, enum operation operation,
 		return;
 	}
 	buf_add(&call->target, path, (size_t)(mark - path));
-	sigv4_encode(&call->target, label, strlen(label));
+	label_add(call, label);
 	buf_add_text(&call->target, mark + 2);
 }
 
@@ -108,10 +139,11 @@ call_query(struct call *call, const char *name, const char *value)
 void
 call_body(struct call *call, json_t *body)
 {
-	free(call->body);
-	call->body = json_dumps(body, JSON_COMPACT);
+	char *text = json_dumps(body, JSON_COMPACT);
+
 	json_decref(body);
-	if (call->body == NULL)
+	body_set(call, text, text, text != NULL ? strlen(text) : 0);
+	if (text == NULL)
 		fault_set(&call->fault, CAUSE_INTERNAL,
 		    "%s: a body cannot be written as JSON",
 		    operation_row(call->operation)->name);
@@ -120,10 +152,17 @@ call_body(struct call *call, json_t *body)
 void
 call_form(struct call *call, const char *form)
 {
-	free(call->body);
-	call->body = strdup(form);
-	if (call->body == NULL)
+	char *text = strdup(form);
+
+	body_set(call, text, text, strlen(form));
+	if (text == NULL)
 		fault_set(&call->fault, CAUSE_INTERNAL, "out of memory");
+}
+
+void
+call_upload(struct call *call, const void *bytes, size_t len)
+{
+	body_set(call, NULL, bytes, len);
 }
 
 void
@@ -191,13 +230,36 @@ call_fail(struct call *call, enum fault_cause cause, const char *text)
 	    call->request_id);
 }
 
-/* Joins the queue of the operation; the timer watches the deadline. */
+/* There are credentials, or there will be none. */
+static void
+call_keyed(void *arg, const struct fault *fault)
+{
+	struct call *call = arg;
+
+	if (fault == NULL) {
+		call_queue(call);
+		return;
+	}
+	call_fail(call, fault->cause, fault->text);
+	call_end(call);
+}
+
+/*
+ * Joins the queue of the operation, or before that the queue for credentials;
+ * the timer watches the deadline.
+ */
 static void
 call_queue(struct call *call)
 {
+	loop_timer_set(call->timer, call->deadline_ms);
+	if (!keyring_usable(&call->account->keyring)) {
+		call->keys_turn.ready = call_keyed;
+		call->keys_turn.arg = call;
+		keyring_wait(&call->account->keyring, &call->keys_turn);
+		return;
+	}
 	call->turn.granted = call_granted;
 	call->turn.arg = call;
-	loop_timer_set(call->timer, call->deadline_ms);
 	pacer_wait(&call->account->pace->pacer, call->operation, &call->turn);
 	account_pace(call->account);
 }
@@ -231,6 +293,11 @@ call_granted(void *arg)
 		call_end_soon(call);
 		return;
 	}
+	/* They ended while it waited for its turn. */
+	if (!keyring_usable(&call->account->keyring)) {
+		call_queue(call);
+		return;
+	}
 	call->tries++;
 	if (call_transmit(call, call_answered, &fault) == -1) {
 		call_fail(call, fault.cause, fault.text);
@@ -247,9 +314,17 @@ static void
 call_due(void *arg)
 {
 	struct call *call = arg;
+	struct fault fault = {0};
 	char text[160];
 
 	if (call->ended) {
+		call_end(call);
+		return;
+	}
+	if (call->keys_turn.keyring != NULL) {
+		keyring_fault(call->keys_turn.keyring, &fault);
+		keyring_leave(&call->keys_turn);
+		call_fail(call, fault.cause, fault.text);
 		call_end(call);
 		return;
 	}
@@ -265,18 +340,6 @@ call_due(void *arg)
 	call_end(call);
 }
 
-/* Uniform in 0..most. */
-static int64_t
-jitter(int64_t most_ms)
-{
-	uint32_t random = UINT32_MAX / 2;
-
-	/* Without randomness, half of the span is as good as any. */
-	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) == -1)
-		random = UINT32_MAX / 2;
-	return (int64_t)((uint64_t)random * (uint64_t)most_ms / UINT32_MAX);
-}
-
 /*
  * Waits and queues again, or ends with the fault that is set when tries or
  * time are spent.
@@ -288,7 +351,7 @@ call_repeat(struct call *call, int64_t base_ms)
 
 	for (uint32_t i = 1; i < call->tries && most_ms < DELAY_MOST_MS; i++)
 		most_ms *= 2;
-	delay_ms = jitter(most_ms < DELAY_MOST_MS ? most_ms : DELAY_MOST_MS);
+	delay_ms = jitter_ms(most_ms < DELAY_MOST_MS ? most_ms : DELAY_MOST_MS);
 	if (call->tries >= CALL_TRIES_MAX ||
 	    clock_remaining_ms(call->deadline_ms) <=
 		delay_ms + DEADLINE_LEAST_MS) {
@@ -320,23 +383,6 @@ call_troubled(
 		call_repeat(call, DELAY_NETWORK_MS);
 }
 
-/*
- * Are there other keys than those of this try? Another call may have read
- * them meanwhile; otherwise they are read, once for each call.
- */
-static bool
-call_has_new_keys(struct call *call)
-{
-	struct fault fault = {0};
-
-	if (call->generation == call->account->generation && !call->keys_read) {
-		call->keys_read = true;
-		if (account_reload(call->account, &fault) == -1)
-			log_warning("%s", fault.text);
-	}
-	return call->generation != call->account->generation;
-}
-
 static void
 call_refused(struct call *call)
 {
@@ -354,6 +400,8 @@ call_refused(struct call *call)
 		return;
 	}
 	caller->failures = 0;
+	if (error->cause != CAUSE_CLOUD_CREDENTIALS)
+		keyring_worked(&account->keyring, call->generation);
 	call_fail(call, error->cause, text);
 	switch (error->remedy) {
 	case AWS_REMEDY_SLOWER:
@@ -372,8 +420,10 @@ call_refused(struct call *call)
 		}
 		break;
 	case AWS_REMEDY_KEYS:
-		if (call_has_new_keys(call)) {
-			call_repeat(call, 1);
+		keyring_refused(&account->keyring, call->generation);
+		if (call->tries < CALL_TRIES_MAX) {
+			fault_clear(&call->fault);
+			call_queue(call);
 			return;
 		}
 		break;
@@ -398,6 +448,7 @@ call_succeeded(struct call *call)
 	json_error_t error;
 
 	call->caller->failures = 0;
+	keyring_worked(&call->account->keyring, call->generation);
 	pacer_succeeded(
 	    &call->account->pace->pacer, call->operation, clock_monotonic_us());
 	if (row->service == SERVICE_IOT && body->len > 0) {
@@ -425,6 +476,7 @@ call_answered(void *arg)
 	struct caller *caller = call->caller;
 
 	caller->in_flight--;
+	account_clock(call->account, exchange->date_wall_ms);
 	text_copy(
 	    call->request_id, sizeof(call->request_id), exchange->request_id);
 	if (exchange->fault.cause != CAUSE_NONE) {

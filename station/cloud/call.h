@@ -11,7 +11,9 @@
  * Repeats are for throttling, 5xx and network faults, with full jitter
  * ("Exponential Backoff And Jitter", AWS Architecture Blog). An operation
  * whose effect is ONCE is not repeated when its answer was lost: the call
- * ends with CAUSE_CLOUD_UNSURE and the task looks for what it made.
+ * ends with CAUSE_CLOUD_UNSURE and the task looks for what it made. A call
+ * without credentials, or whose credentials AWS did not take, waits for fresh
+ * ones up to its deadline; that is not a try.
  */
 #ifndef CLOUD_CALL_H
 #define CLOUD_CALL_H
@@ -26,7 +28,9 @@
 #include "base/loop.h"
 #include "cloud/account.h"
 #include "cloud/aws_error.h"
+#include "cloud/headers.h"
 #include "cloud/http.h"
+#include "cloud/keyring.h"
 #include "cloud/operation.h"
 #include "cloud/pacer.h"
 
@@ -68,16 +72,19 @@ struct call {
 	bool settles;
 	struct buf target; /* path */
 	struct buf query;
-	char label[160]; /* for texts */
-	char *body;	 /* owned; or null */
+	struct buf url;
+	char label[160];  /* for texts */
+	const char *body; /* or null: none */
+	size_t body_len;
+	char *own_body; /* `body` when it is owned; or null */
 	char principal[256];
 	uint32_t tries;
-	bool keys_read;	     /* again, for this call */
 	uint32_t generation; /* of the credentials that signed this try */
 	int64_t skew_ms;     /* of the clock that signed it */
 	bool ended;	     /* the fault is there; done is due */
 	struct http_exchange exchange;
-	struct curl_slist *headers;
+	struct headers headers;
+	struct keyring_turn keys_turn;
 	struct pacer_turn turn;
 	struct loop_timer *timer;
 	void (*done)(void *arg);
@@ -88,7 +95,10 @@ int call_open(struct call *, struct caller *, struct fault *);
 /* Also ends one under way, without a call of done. */
 void call_close(struct call *);
 
-/* Begins anew. The label fills the path's "{}", percent-encoded; or null. */
+/*
+ * Begins anew. The label fills the path's "{}", percent-encoded but for the
+ * slashes of an object's path in S3; or null.
+ */
 void
 call_start(struct call *, struct account *, enum operation, const char *label);
 void call_query(struct call *, const char *name, const char *value);
@@ -96,6 +106,8 @@ void call_query(struct call *, const char *name, const char *value);
 void call_body(struct call *, json_t *);
 /* The form of STS's query protocol, which has no JSON. */
 void call_form(struct call *, const char *form);
+/* An object for S3; borrowed until the call has ended. */
+void call_upload(struct call *, const void *bytes, size_t len);
 /* The header x-amzn-principal: a certificate's ARN. */
 void call_principal(struct call *, const char *arn);
 /*

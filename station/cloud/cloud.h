@@ -12,6 +12,7 @@
 #include "cloud/call.h"
 #include "cloud/http.h"
 #include "cloud/task.h"
+#include "cloud/vault_pair.h"
 #include "lot/config.h"
 #include "pki/key.h"
 
@@ -29,8 +30,12 @@ struct cloud {
 	struct loop_watch *watch;
 	struct secret secret; /* holds environment */
 	struct credentials_environment *environment;
+	struct tools tools;
+	struct credentials_base base;
 	struct account accounts[CLOUDS_MAX];
 	struct cloud_lot *lots[LOT_INDEXES_MAX];
+	struct vault_pair vault;
+	struct fleet_tokens *tokens; /* pattern_proxy.c's; or null */
 	struct task *tasks;
 	size_t task_count;
 	struct loop_timer *state_timer;
@@ -43,7 +48,7 @@ struct cloud {
 
 /* Sends or queues; ends the loop when the line takes nothing any more. */
 void line_send(struct cloud *, const struct message_header *, const void *body,
-    size_t len);
+    size_t len, const int *fds, size_t fd_count);
 
 /*
  * The lot that came with a CLOUD_LOT message, with one user and its account
@@ -54,9 +59,12 @@ lot_open(struct cloud *, const struct message *, struct fault *);
 /* Takes one user away and frees the lot behind the last; null is fine. */
 void lot_drop(struct cloud_lot *);
 
-/* A task for a request, with room for an answer of that length; or null. */
+/*
+ * A task for a request, with room for an answer of that length, whose request
+ * id stands at that offset (0: it has none); or null.
+ */
 struct task *task_new(struct cloud *, const struct message *, size_t answer_len,
-    struct cloud_lot *, struct fault *);
+    size_t request_id_at, struct cloud_lot *, struct fault *);
 void task_free(struct task *);
 /* True when that very request is at work. */
 bool task_under_way(const struct cloud *, const struct message_header *);

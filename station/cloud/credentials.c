@@ -1,36 +1,23 @@
 #include "cloud/credentials.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <pwd.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <openssl/crypto.h>
 
 #include "base/buf.h"
 #include "base/file.h"
-#include "base/log.h"
+#include "cloud/credentials_answer.h"
 
-/* A piece of a line, borrowed from the file's text. */
-struct word {
-	const char *text;
-	size_t len;
-};
-
-/* What of a profile has been read so far. */
-struct profile_reader {
-	const char *name; /* of the file */
-	size_t line;
-	enum credentials_file_kind kind;
-	const char *profile;
-	bool inside;	     /* the section is the profile's */
-	const char *foreign; /* a key that needs another provider, or null */
-	struct credentials *credentials;
+enum {
+	/* The AWS tools ask an instance's metadata once, for a second. */
+	INSTANCE_TIMEOUT_MS = 1000,
+	INSTANCE_TRIES = 1,
+	INSTANCE_TRIES_MAX = 10,
+	INSTANCE_TIMEOUT_MAX_S = 60,
 };
 
 void
@@ -39,25 +26,24 @@ credentials_wipe(struct credentials *credentials)
 	OPENSSL_cleanse(credentials, sizeof(*credentials));
 }
 
-/*
- * Printable, without spaces: what goes into a header must not end it.
- */
-static bool
-key_is_clean(const char *text, size_t len)
+bool
+credentials_equal(const struct credentials *a, const struct credentials *b)
 {
-	for (size_t i = 0; i < len; i++) {
-		if (text[i] <= ' ' || text[i] > '~')
-			return false;
-	}
-	return len > 0;
+	return strcmp(a->access_key, b->access_key) == 0 &&
+	       strcmp(a->secret_key, b->secret_key) == 0 &&
+	       strcmp(a->session_token, b->session_token) == 0;
 }
 
-static int
-key_copy(char *to, size_t size, const char *from, size_t len)
+int
+credentials_copy(char *to, size_t size, const char *from, size_t len)
 {
-	if (len >= size || !key_is_clean(from, len))
+	if (len == 0 || len >= size)
 		return -1;
-	memcpy(to, from, len);
+	for (size_t i = 0; i < len; i++) {
+		if (from[i] <= ' ' || from[i] > '~')
+			return -1;
+	}
+	memmove(to, from, len); /* `from` may be `to` */
 	to[len] = '\0';
 	return 0;
 }
@@ -68,17 +54,32 @@ key_copy(char *to, size_t size, const char *from, size_t len)
  * /proc/PID/environ nor a later getenv shows it.
  */
 static int
-variable_take(const char *name, char *to, size_t size)
+secret_take(const char *name, char *to, size_t size)
 {
 	char *value = getenv(name);
 	int result;
 
 	if (value == NULL || value[0] == '\0')
 		return 0;
-	result = key_copy(to, size, value, strlen(value)) == -1 ? -1 : 1;
+	result =
+	    credentials_copy(to, size, value, strlen(value)) == -1 ? -1 : 1;
 	OPENSSL_cleanse(value, strlen(value));
 	unsetenv(name);
 	return result;
+}
+
+static int
+expiration_take(struct credentials *keys, struct fault *fault)
+{
+	const char *text = getenv("AWS_CREDENTIAL_EXPIRATION");
+
+	if (text == NULL || text[0] == '\0')
+		return 0;
+	if (credentials_time(text, &keys->expires_wall_ms) == -1)
+		return fault_set(fault, CAUSE_CLOUD_CREDENTIALS,
+		    "AWS_CREDENTIAL_EXPIRATION in the environment is not a "
+		    "time such as 2026-11-20T21:14:03Z");
+	return 0;
 }
 
 static int
@@ -87,14 +88,14 @@ keys_take(struct credentials_environment *environment, struct fault *fault)
 	struct credentials *keys = &environment->keys;
 	int access, secret, token;
 
-	access = variable_take(
+	access = secret_take(
 	    "AWS_ACCESS_KEY_ID", keys->access_key, sizeof(keys->access_key));
-	secret = variable_take("AWS_SECRET_ACCESS_KEY", keys->secret_key,
+	secret = secret_take("AWS_SECRET_ACCESS_KEY", keys->secret_key,
 	    sizeof(keys->secret_key));
-	token = variable_take("AWS_SESSION_TOKEN", keys->session_token,
+	token = secret_take("AWS_SESSION_TOKEN", keys->session_token,
 	    sizeof(keys->session_token));
 	if (token == 0)
-		token = variable_take("AWS_SECURITY_TOKEN", keys->session_token,
+		token = secret_take("AWS_SECURITY_TOKEN", keys->session_token,
 		    sizeof(keys->session_token));
 	if (access == -1 || secret == -1 || token == -1)
 		return fault_set(fault, CAUSE_CLOUD_CREDENTIALS,
@@ -109,337 +110,150 @@ keys_take(struct credentials_environment *environment, struct fault *fault)
 		    access ? "AWS_ACCESS_KEY_ID" : "AWS_SECRET_ACCESS_KEY",
 		    access ? "AWS_SECRET_ACCESS_KEY" : "AWS_ACCESS_KEY_ID");
 	environment->given = access == 1;
-	return 0;
+	return environment->given ? expiration_take(keys, fault) : 0;
+}
+
+/* A text that is no secret; absent is empty. */
+static int
+text_take(const char *name, char *to, size_t size, struct fault *fault)
+{
+	const char *value = getenv(name);
+
+	if (value == NULL || text_copy(to, size, value) == 0)
+		return 0;
+	return fault_set(fault, CAUSE_CLOUD_CREDENTIALS,
+	    "%s in the environment is longer than %zu characters", name,
+	    size - 1);
 }
 
 static int
-path_take(const char *name, const char *fallback, char *to, size_t size)
+path_take(const char *name, const char *fallback, char *to, size_t size,
+    struct fault *fault)
 {
 	const char *value = getenv(name), *home = getenv("HOME");
-	const struct passwd *passwd = NULL;
+	const struct passwd *passwd;
 
 	if (value != NULL && value[0] != '\0')
-		return text_copy(to, size, value);
+		return text_take(name, to, size, fault);
 	if (home == NULL || home[0] == '\0') {
 		passwd = getpwuid(getuid());
 		home = passwd != NULL ? passwd->pw_dir : "/";
 	}
-	return file_join(to, size, home, fallback);
+	if (file_join(to, size, home, fallback) == -1)
+		return fault_set(fault, CAUSE_CLOUD_CREDENTIALS,
+		    "the path of ~/%s is too long", fallback);
+	return 0;
+}
+
+static int
+files_take(struct credentials_environment *environment, struct fault *fault)
+{
+	const char *profile = getenv("AWS_PROFILE");
+
+	profile = profile != NULL && profile[0] != '\0' ? "AWS_PROFILE"
+							: "AWS_DEFAULT_PROFILE";
+	if (text_take(profile, environment->profile,
+		sizeof(environment->profile), fault) == -1 ||
+	    path_take("AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials",
+		environment->file, sizeof(environment->file), fault) == -1)
+		return -1;
+	return path_take("AWS_CONFIG_FILE", ".aws/config",
+	    environment->config_file, sizeof(environment->config_file), fault);
+}
+
+static int
+roles_take(struct credentials_environment *environment, struct fault *fault)
+{
+	const struct {
+		const char *name;
+		char *to;
+		size_t size;
+	} texts[] = {
+	    {"AWS_WEB_IDENTITY_TOKEN_FILE", environment->web_token_file,
+		sizeof(environment->web_token_file)},
+	    {"AWS_ROLE_ARN", environment->role_arn,
+		sizeof(environment->role_arn)},
+	    {"AWS_ROLE_SESSION_NAME", environment->role_session,
+		sizeof(environment->role_session)},
+	    {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+		environment->container_relative,
+		sizeof(environment->container_relative)},
+	    {"AWS_CONTAINER_CREDENTIALS_FULL_URI", environment->container_full,
+		sizeof(environment->container_full)},
+	    {"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+		environment->container_token_file,
+		sizeof(environment->container_token_file)},
+	    {"AWS_EC2_METADATA_SERVICE_ENDPOINT",
+		environment->instance_endpoint,
+		sizeof(environment->instance_endpoint)},
+	};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		if (text_take(
+			texts[i].name, texts[i].to, texts[i].size, fault) == -1)
+			return -1;
+	}
+	if (secret_take("AWS_CONTAINER_AUTHORIZATION_TOKEN",
+		environment->container_token,
+		sizeof(environment->container_token)) == -1)
+		return fault_set(fault, CAUSE_CLOUD_CREDENTIALS,
+		    "AWS_CONTAINER_AUTHORIZATION_TOKEN in the environment is "
+		    "too long or has characters that end a header");
+	return 0;
+}
+
+/* A whole number from 1 to most, or otherwise. */
+static uint32_t
+number_take(const char *name, uint32_t most, uint32_t otherwise)
+{
+	const char *text = getenv(name);
+	char *end;
+	unsigned long number;
+
+	if (text == NULL || text[0] < '0' || text[0] > '9')
+		return otherwise;
+	number = strtoul(text, &end, 10);
+	return *end == '\0' && number >= 1 && number <= most ? (uint32_t)number
+							     : otherwise;
+}
+
+static void
+instance_take(struct credentials_environment *environment)
+{
+	const char *disabled = getenv("AWS_EC2_METADATA_DISABLED");
+	const char *mode = getenv("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE");
+	char *endpoint = environment->instance_endpoint;
+	size_t len;
+
+	environment->instance_disabled =
+	    disabled != NULL && strcasecmp(disabled, "true") == 0;
+	if (endpoint[0] == '\0')
+		text_copy(endpoint, sizeof(environment->instance_endpoint),
+		    mode != NULL && strcasecmp(mode, "ipv6") == 0
+			? "http://[fd00:ec2::254]"
+			: "http://169.254.169.254");
+	len = strlen(endpoint);
+	while (len > 0 && endpoint[len - 1] == '/')
+		endpoint[--len] = '\0';
+	environment->instance_timeout_ms =
+	    1000 * number_take("AWS_METADATA_SERVICE_TIMEOUT",
+		       INSTANCE_TIMEOUT_MAX_S, INSTANCE_TIMEOUT_MS / 1000);
+	environment->instance_tries =
+	    number_take("AWS_METADATA_SERVICE_NUM_ATTEMPTS", INSTANCE_TRIES_MAX,
+		INSTANCE_TRIES);
 }
 
 int
 credentials_environment_take(
     struct credentials_environment *environment, struct fault *fault)
 {
-	const char *profile = getenv("AWS_PROFILE");
-
 	memset(environment, 0, sizeof(*environment));
-	if (keys_take(environment, fault) == -1) {
-		credentials_wipe(&environment->keys);
+	if (keys_take(environment, fault) == -1 ||
+	    files_take(environment, fault) == -1 ||
+	    roles_take(environment, fault) == -1) {
+		OPENSSL_cleanse(environment, sizeof(*environment));
 		return -1;
 	}
-	if (profile == NULL || profile[0] == '\0')
-		profile = getenv("AWS_DEFAULT_PROFILE");
-	if (profile != NULL && text_copy(environment->profile,
-				   sizeof(environment->profile), profile) == -1)
-		return fault_set(fault, CAUSE_CLOUD_CREDENTIALS,
-		    "AWS_PROFILE is longer than %d characters", NAME_LEN - 1);
-	if (path_take("AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials",
-		environment->file, sizeof(environment->file)) == -1 ||
-	    path_take("AWS_CONFIG_FILE", ".aws/config",
-		environment->config_file,
-		sizeof(environment->config_file)) == -1)
-		return fault_set(fault, CAUSE_CLOUD_CREDENTIALS,
-		    "the path of an AWS credentials file is too long");
+	instance_take(environment);
 	return 0;
-}
-
-static struct word
-word_trim(struct word word)
-{
-	while (word.len > 0 && strchr(" \t\r", word.text[0]) != NULL) {
-		word.text++;
-		word.len--;
-	}
-	while (word.len > 0 && strchr(" \t\r", word.text[word.len - 1]) != NULL)
-		word.len--;
-	return word;
-}
-
-static bool
-word_is(struct word word, const char *text)
-{
-	return word.len == strlen(text) &&
-	       strncasecmp(word.text, text, word.len) == 0;
-}
-
-/* "[name]", and in the config file "[profile name]". */
-static int
-section_read(
-    struct profile_reader *reader, struct word line, struct fault *fault)
-{
-	const char *end = memchr(line.text, ']', line.len);
-	struct word name;
-	bool plain = true;
-
-	if (end == NULL)
-		return fault_set(fault, CAUSE_CLOUD_CREDENTIALS,
-		    "%s:%zu: a section has no closing bracket", reader->name,
-		    reader->line);
-	name.text = line.text + 1;
-	name.len = (size_t)(end - name.text);
-	name = word_trim(name);
-	if (reader->kind == CREDENTIALS_FILE_CONFIG && name.len > 8 &&
-	    strncmp(name.text, "profile", 7) == 0 &&
-	    (name.text[7] == ' ' || name.text[7] == '\t')) {
-		name.text += 7;
-		name.len -= 7;
-		name = word_trim(name);
-		plain = false;
-	}
-	reader->inside = name.len == strlen(reader->profile) &&
-			 memcmp(name.text, reader->profile, name.len) == 0 &&
-			 (reader->kind == CREDENTIALS_FILE_SHARED || !plain ||
-			     strcmp(reader->profile, "default") == 0);
-	return 0;
-}
-
-/* A value ends at white space with a comment sign behind it. */
-static struct word
-comment_strip(struct word value)
-{
-	for (size_t i = 1; i < value.len; i++) {
-		if ((value.text[i] == '#' || value.text[i] == ';') &&
-		    strchr(" \t", value.text[i - 1]) != NULL) {
-			value.len = i;
-			break;
-		}
-	}
-	return word_trim(value);
-}
-
-/* Keys whose profile gets its credentials from somewhere else. */
-static const char *const foreign_keys[] = {
-    "role_arn",
-    "credential_process",
-    "sso_session",
-    "sso_start_url",
-    "web_identity_token_file",
-    "login_session",
-};
-
-static int
-pair_read(struct profile_reader *reader, struct word line, struct fault *fault)
-{
-	struct credentials *credentials = reader->credentials;
-	const struct {
-		const char *key;
-		char *to;
-		size_t size;
-	} wanted[] = {
-	    {"aws_access_key_id", credentials->access_key,
-		sizeof(credentials->access_key)},
-	    {"aws_secret_access_key", credentials->secret_key,
-		sizeof(credentials->secret_key)},
-	    {"aws_session_token", credentials->session_token,
-		sizeof(credentials->session_token)},
-	};
-	const char *equals = memchr(line.text, '=', line.len);
-	struct word key, value;
-
-	if (equals == NULL)
-		return fault_set(fault, CAUSE_CLOUD_CREDENTIALS,
-		    "%s:%zu: a line is neither [profile], key = value nor a "
-		    "comment",
-		    reader->name, reader->line);
-	key.text = line.text;
-	key.len = (size_t)(equals - line.text);
-	key = word_trim(key);
-	value.text = equals + 1;
-	value.len = line.len - (size_t)(equals + 1 - line.text);
-	value = comment_strip(word_trim(value));
-	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
-		if (!word_is(key, wanted[i].key))
-			continue;
-		if (key_copy(wanted[i].to, wanted[i].size, value.text,
-			value.len) == -1)
-			return fault_set(fault, CAUSE_CLOUD_CREDENTIALS,
-			    "%s:%zu: %s is empty, too long or has characters "
-			    "that no AWS key has",
-			    reader->name, reader->line, wanted[i].key);
-	}
-	for (size_t i = 0; i < sizeof(foreign_keys) / sizeof(foreign_keys[0]);
-	     i++) {
-		if (word_is(key, foreign_keys[i]))
-			reader->foreign = foreign_keys[i];
-	}
-	return 0;
-}
-
-static int
-line_read(struct profile_reader *reader, struct word line, struct fault *fault)
-{
-	bool nested = line.len > 0 && strchr(" \t", line.text[0]) != NULL;
-
-	line = word_trim(line);
-	if (line.len == 0 || line.text[0] == '#' || line.text[0] == ';')
-		return 0;
-	if (line.text[0] == '[')
-		return section_read(reader, line, fault);
-	/* Indented lines belong to settings of single services (s3 =). */
-	if (!reader->inside || nested)
-		return 0;
-	return pair_read(reader, line, fault);
-}
-
-/* 1 when the profile had keys, 0 when not, -1 when it had half of them or
- * gets them in a way that the station has not. */
-static int
-profile_judge(const struct profile_reader *reader, struct fault *fault)
-{
-	const struct credentials *credentials = reader->credentials;
-	bool access = credentials->access_key[0] != '\0';
-	bool secret = credentials->secret_key[0] != '\0';
-
-	if (access != secret)
-		return fault_set(fault, CAUSE_CLOUD_CREDENTIALS,
-		    "%s: profile %s has %s without %s", reader->name,
-		    reader->profile,
-		    access ? "aws_access_key_id" : "aws_secret_access_key",
-		    access ? "aws_secret_access_key" : "aws_access_key_id");
-	if (!access && reader->foreign != NULL)
-		return fault_set(fault, CAUSE_CLOUD_CREDENTIALS,
-		    "%s: profile %s gets its keys by %s, which the station "
-		    "does not do; put keys into the profile or into the "
-		    "environment",
-		    reader->name, reader->profile, reader->foreign);
-	return access;
-}
-
-static int
-lines_read(struct profile_reader *reader, const char *text, size_t len,
-    struct fault *fault)
-{
-	static const char mark[] = "\xef\xbb\xbf"; /* byte order mark */
-	size_t at = len >= 3 && memcmp(text, mark, 3) == 0 ? 3 : 0;
-
-	while (at < len) {
-		const char *end = memchr(text + at, '\n', len - at);
-		struct word line = {text + at,
-		    end != NULL ? (size_t)(end - text) - at : len - at};
-
-		reader->line++;
-		at += line.len + 1;
-		if (line.len > 0 && memchr(line.text, '\0', line.len) != NULL)
-			return fault_set(fault, CAUSE_CLOUD_CREDENTIALS,
-			    "%s:%zu: a NUL byte: this is not a credentials "
-			    "file",
-			    reader->name, reader->line);
-		if (line_read(reader, line, fault) == -1)
-			return -1;
-	}
-	return 0;
-}
-
-int
-credentials_parse(const char *name, const char *text, size_t len,
-    enum credentials_file_kind kind, const char *profile,
-    struct credentials *credentials, struct fault *fault)
-{
-	struct profile_reader reader = {
-	    .name = name,
-	    .kind = kind,
-	    .profile = profile,
-	    .credentials = credentials,
-	};
-	int found;
-
-	credentials_wipe(credentials);
-	found = lines_read(&reader, text, len, fault);
-	if (found == 0)
-		found = profile_judge(&reader, fault);
-	if (found != 1)
-		credentials_wipe(credentials);
-	return found;
-}
-
-/* As credentials_parse; a file that does not exist holds no keys. */
-static int
-file_parse(const char *path, enum credentials_file_kind kind,
-    const char *profile, struct credentials *credentials, struct fault *fault)
-{
-	struct stat status;
-	char *text = NULL;
-	size_t len = 0;
-	int fd, found = -1;
-
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	if (fd == -1 && (errno == ENOENT || errno == ENOTDIR))
-		return 0;
-	if (fd == -1) {
-		fault_set_errno(fault, CAUSE_CLOUD_CREDENTIALS, errno,
-		    "%s cannot be read", path);
-		goto out;
-	}
-	if (fstat(fd, &status) == 0 && (status.st_mode & 077) != 0)
-		log_warning("%s can be read by others; chmod 600 it", path);
-	if (file_read_fd(fd, path, CREDENTIALS_FILE_MAX, &text, &len, fault) ==
-	    -1) {
-		if (fault != NULL)
-			fault->cause = CAUSE_CLOUD_CREDENTIALS;
-		goto out;
-	}
-	found = credentials_parse(
-	    path, text, len, kind, profile, credentials, fault);
-out:
-	if (text != NULL)
-		OPENSSL_cleanse(text, len);
-	free(text);
-	if (fd != -1)
-		close(fd);
-	return found;
-}
-
-int
-credentials_find(const struct config_cloud *cloud,
-    const struct credentials_environment *environment,
-    struct credentials *credentials, struct fault *fault)
-{
-	const char *file = cloud->credentials_file[0] != '\0'
-			       ? cloud->credentials_file
-			       : environment->file;
-	const char *profile = cloud->credentials_profile[0] != '\0'
-				  ? cloud->credentials_profile
-				  : environment->profile;
-	/* As in the AWS tools: a profile in code or configuration is a choice
-	 * against the environment's keys, AWS_PROFILE is not. */
-	bool chosen = cloud->credentials_profile[0] != '\0' ||
-		      cloud->credentials_file[0] != '\0';
-	int found = 0;
-
-	if (profile[0] == '\0')
-		profile = "default";
-	if (environment->given && cloud->credentials != CREDENTIAL_FILE &&
-	    (cloud->credentials == CREDENTIAL_ENVIRONMENT || !chosen)) {
-		*credentials = environment->keys;
-		return 0;
-	}
-	if (cloud->credentials == CREDENTIAL_ENVIRONMENT)
-		return fault_set(fault, CAUSE_CLOUD_CREDENTIALS,
-		    "cloud %s takes its credentials from the environment, "
-		    "which has no AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-		    cloud->name);
-	found = file_parse(
-	    file, CREDENTIALS_FILE_SHARED, profile, credentials, fault);
-	if (found == 0)
-		found = file_parse(environment->config_file,
-		    CREDENTIALS_FILE_CONFIG, profile, credentials, fault);
-	if (found == 0)
-		return fault_set(fault, CAUSE_CLOUD_CREDENTIALS,
-		    "cloud %s: no keys for profile %s in %s or %s%s",
-		    cloud->name, profile, file, environment->config_file,
-		    cloud->credentials == CREDENTIAL_DEFAULT
-			? ", and none in the environment"
-			: "");
-	return found == 1 ? 0 : -1;
 }

@@ -6,11 +6,20 @@
 #include <strings.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 
 struct http {
 	struct loop *loop;
 	struct loop_timer *timer;
 	CURLM *multi;
+	/* Handles that wait for their next exchange, all set up but for what
+	 * differs from one to the next: making one costs more than a request
+	 * that it carries. */
+	struct spare {
+		CURL *easy;
+		const char *ca_file; /* or null */
+	} spares[HTTP_CONNECTIONS_MAX];
+	size_t spare_count;
 };
 
 /* curl's view of a socket's readiness, and the loop's. */
@@ -51,7 +60,9 @@ exchange_judge(struct http_exchange *exchange, CURLcode code)
 		exchange->sent = true;
 		exchange->final = true;
 		fault_set(&exchange->fault, CAUSE_CLOUD_ANSWER,
-		    "the answer is longer than %d bytes", HTTP_ANSWER_MAX);
+		    "the answer is longer than %zu bytes",
+		    exchange->sink != NULL ? (size_t)exchange->sink->max
+					   : exchange->body.max);
 		return;
 	case CURLE_URL_MALFORMAT:
 	case CURLE_UNSUPPORTED_PROTOCOL:
@@ -69,6 +80,29 @@ exchange_judge(struct http_exchange *exchange, CURLcode code)
 	}
 }
 
+/* Gives the exchange's handle back. It is in no transfer any more. */
+static void
+easy_give(struct http_exchange *exchange)
+{
+	struct http *http = exchange->http;
+	CURL *easy = exchange->easy;
+
+	exchange->easy = NULL;
+	if (exchange->special || http->spare_count == HTTP_CONNECTIONS_MAX) {
+		curl_easy_cleanup(easy);
+		return;
+	}
+	/* Nothing of the exchange is looked at from here on. */
+	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, NULL);
+	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, NULL);
+	curl_easy_setopt(easy, CURLOPT_POSTFIELDS, NULL);
+	curl_easy_setopt(easy, CURLOPT_READFUNCTION, NULL);
+	curl_easy_setopt(easy, CURLOPT_READDATA, NULL);
+	curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, NULL);
+	http->spares[http->spare_count++] =
+	    (struct spare){easy, exchange->ca_file};
+}
+
 static void
 exchange_finish(struct http_exchange *exchange, CURLcode code)
 {
@@ -78,8 +112,7 @@ exchange_finish(struct http_exchange *exchange, CURLcode code)
 	    exchange->easy, CURLINFO_RESPONSE_CODE, &exchange->status);
 	exchange_judge(exchange, code);
 	curl_multi_remove_handle(multi, exchange->easy);
-	curl_easy_cleanup(exchange->easy);
-	exchange->easy = NULL;
+	easy_give(exchange);
 	exchange->done(exchange->arg);
 }
 
@@ -220,6 +253,8 @@ http_free(struct http *http)
 {
 	if (http == NULL)
 		return;
+	while (http->spare_count > 0)
+		curl_easy_cleanup(http->spares[--http->spare_count].easy);
 	if (http->multi != NULL) {
 		curl_multi_cleanup(http->multi);
 		curl_global_cleanup();
@@ -233,9 +268,18 @@ static size_t
 body_write(char *data, size_t size, size_t count, void *arg)
 {
 	struct http_exchange *exchange = arg;
+	struct http_sink *sink = exchange->sink;
+	size_t len = size * count;
 
-	buf_add(&exchange->body, data, size * count);
-	return exchange->body.failed ? 0 : size * count;
+	if (sink == NULL) {
+		buf_add(&exchange->body, data, len);
+		return exchange->body.failed ? 0 : len;
+	}
+	if (sink->size + len > sink->max ||
+	    file_write_all(sink->fd, data, len) == -1)
+		return 0;
+	sink->size += len;
+	return len;
 }
 
 /* Copies a header's value when the line has that name. */
@@ -310,7 +354,11 @@ body_set(struct http_exchange *exchange, const struct http_request *request)
 	CURL *easy = exchange->easy;
 
 	if (request->body == NULL) {
+		curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
 		curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
+		/* Of HEAD curl must know that no body follows. */
+		if (strcmp(request->method, "HEAD") == 0)
+			curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
 		return;
 	}
 	curl_easy_setopt(easy, CURLOPT_POST, 1L);
@@ -328,30 +376,67 @@ body_set(struct http_exchange *exchange, const struct http_request *request)
 	curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, source_seek);
 }
 
-static void
-transport_set(
-    struct http_exchange *exchange, const struct http_request *request)
+/* What is the same for every exchange of a handle. */
+static CURL *
+easy_new(const char *ca_file)
 {
-	CURL *easy = exchange->easy;
+	CURL *easy = curl_easy_init();
 
-	curl_easy_setopt(easy, CURLOPT_URL, request->url);
+	if (easy == NULL)
+		return NULL;
 	curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https");
 	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(
 	    easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, request->headers);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
 	curl_easy_setopt(
 	    easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	if (request->ca_file != NULL)
-		curl_easy_setopt(easy, CURLOPT_CAINFO, request->ca_file);
+	if (ca_file != NULL)
+		curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file);
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
 	curl_easy_setopt(
 	    easy, CURLOPT_CONNECTTIMEOUT_MS, (long)HTTP_CONNECT_TIMEOUT_MS);
-	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
+	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, body_write);
+	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, header_read);
+	return easy;
+}
+
+/* A handle that trusts the same authorities, a spare one if there is any. */
+static CURL *
+easy_take(struct http *http, const struct http_exchange *exchange)
+{
+	size_t i = http->spare_count;
+
+	while (!exchange->special && i-- > 0) {
+		struct spare spare = http->spares[i];
+
+		if (!text_equal(spare.ca_file, exchange->ca_file))
+			continue;
+		http->spares[i] = http->spares[--http->spare_count];
+		return spare.easy;
+	}
+	return easy_new(exchange->ca_file);
+}
+
+/* What makes a handle unfit for others. */
+static void
+special_set(CURL *easy, const struct http_request *request)
+{
+	if (request->plain) {
+		curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+		curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
+	}
+	if (request->certificate == NULL)
+		return;
+	/* A renewed pair counts at once, and no connection outlives the
+	 * exchange that it proved. */
+	curl_easy_setopt(easy, CURLOPT_SSLCERT, request->certificate);
+	curl_easy_setopt(easy, CURLOPT_SSLKEY, request->key);
+	curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+	curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
 }
 
 int
@@ -362,26 +447,31 @@ http_send(struct http *http, struct http_exchange *exchange,
 
 	http_exchange_end(exchange);
 	memset(exchange, 0, sizeof(*exchange));
-	buf_init(&exchange->body, HTTP_ANSWER_MAX);
+	buf_init(&exchange->body,
+	    request->answer_max != 0 ? request->answer_max : HTTP_ANSWER_MAX);
 	exchange->http = http;
+	exchange->sink = request->sink;
 	exchange->done = done;
 	exchange->arg = arg;
-	easy = exchange->easy = curl_easy_init();
+	exchange->ca_file = request->ca_file;
+	exchange->special = request->plain || request->certificate != NULL;
+	easy = exchange->easy = easy_take(http, exchange);
 	if (easy == NULL)
 		goto fail;
-	transport_set(exchange, request);
+	if (exchange->special)
+		special_set(easy, request);
+	curl_easy_setopt(easy, CURLOPT_URL, request->url);
+	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, request->headers);
+	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
 	body_set(exchange, request);
 	curl_easy_setopt(easy, CURLOPT_PRIVATE, exchange);
 	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, exchange->error);
-	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, body_write);
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, exchange);
-	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, header_read);
 	curl_easy_setopt(easy, CURLOPT_HEADERDATA, exchange);
-	if (curl_multi_add_handle(http->multi, easy) != CURLM_OK)
-		goto fail;
-	return 0;
-fail:
+	if (curl_multi_add_handle(http->multi, easy) == CURLM_OK)
+		return 0;
 	curl_easy_cleanup(easy);
+fail:
 	exchange->easy = NULL;
 	exchange->final = true;
 	return fault_set(
@@ -393,8 +483,7 @@ http_exchange_end(struct http_exchange *exchange)
 {
 	if (exchange->easy != NULL) {
 		curl_multi_remove_handle(exchange->http->multi, exchange->easy);
-		curl_easy_cleanup(exchange->easy);
-		exchange->easy = NULL;
+		easy_give(exchange);
 	}
 	buf_free(&exchange->body);
 }

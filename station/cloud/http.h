@@ -30,15 +30,28 @@ enum {
 
 struct http; /* opaque; one a process */
 
+/* Where an answer's body goes that is too large for memory. */
+struct http_sink {
+	int fd;	       /* borrowed; written from where it stands */
+	uint64_t size; /* what it has taken so far */
+	uint64_t max;
+};
+
 /* Everything is borrowed until the exchange is done. */
 struct http_request {
 	const char *method;
 	const char *url;
 	const char *ca_file; /* or null: the system's */
+	/* PEM files of a client's certificate and key, or null. They are read
+	 * for each exchange, on a connection of its own. */
+	const char *certificate, *key;
+	bool plain; /* http:// too, and past a proxy: metadata of a host */
 	struct curl_slist *headers;
 	const char *body; /* or null */
 	size_t body_len;
+	size_t answer_max; /* 0: HTTP_ANSWER_MAX */
 	bool once;
+	struct http_sink *sink; /* instead of the exchange's body; or null */
 	int64_t timeout_ms;
 };
 
@@ -57,6 +70,9 @@ struct http_exchange {
 	/* http.c's own */
 	struct http *http;
 	CURL *easy;
+	bool special; /* its handle serves no other exchange */
+	const char *ca_file;
+	struct http_sink *sink;
 	const char *source; /* what of a `once` body is left to send */
 	size_t source_len;
 	char error[CURL_ERROR_SIZE];

@@ -50,7 +50,8 @@ candidate_add(struct lookup *lookup, const json_t *certificate)
 	if (lookup->since_wall_ms != 0 && created_s > 0.0 &&
 	    created_s * 1000.0 < (double)lookup->since_wall_ms)
 		return false;
-	if (strcmp(status, "INACTIVE") != 0 ||
+	if ((strcmp(status, "INACTIVE") != 0 &&
+		!(lookup->active && strcmp(status, "ACTIVE") == 0)) ||
 	    (lookup->keep_id != NULL && strcmp(id, lookup->keep_id) == 0) ||
 	    lookup->candidates == LOOKUP_PAGE)
 		return true;

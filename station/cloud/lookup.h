@@ -4,9 +4,9 @@
  *
  * AWS IoT has no search by key, so the certificates are listed newest first
  * (ListCertificates), and each that may be the one is described. Only
- * INACTIVE ones may: the station issues no others, and a certificate that
- * was activated is known by its id. Lists lag behind writes: that none is
- * found proves nothing a moment after a write.
+ * INACTIVE ones may, unless the lot's template issues ACTIVE ones: a
+ * certificate that the station activated is known by its id. Lists lag behind
+ * writes: that none is found proves nothing a moment after a write.
  */
 #ifndef CLOUD_LOOKUP_H
 #define CLOUD_LOOKUP_H
@@ -32,6 +32,7 @@ struct lookup {
 	const char *keep_id;   /* not this one; borrowed; or empty */
 	uint32_t pages_max;    /* 0: no bound but the deadline */
 	uint32_t found_max;    /* stops when so many are found */
+	bool active;	       /* ACTIVE ones may be it as well */
 
 	/* what was found */
 	struct fault fault; /* why it ended early, or none */

@@ -5,12 +5,17 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "cloud/pattern.h"
+
 /* Frees a lot that nobody uses and that is no longer in the table. */
 void
 lot_drop(struct cloud_lot *lot)
 {
 	if (lot == NULL || --lot->users > 0)
 		return;
+	if (lot->account != NULL)
+		lot->account->keyring.users--;
+	proxy_close(lot->fleets);
 	if (lot->image != NULL)
 		munmap((void *)(uintptr_t)lot->image, lot->image_len);
 	free(lot);
@@ -54,8 +59,9 @@ account_of(
 	}
 	account = &cloud->accounts[profile - cloud->config->clouds];
 	if (account->cloud == NULL &&
-	    account_open(account, profile, cloud->environment,
-		account_sharing(cloud, profile), cloud->loop, fault) == -1)
+	    account_open(account, profile, &cloud->base,
+		account_sharing(cloud, profile), cloud->caller.changed,
+		cloud->caller.arg, fault) == -1)
 		return NULL;
 	return account;
 }
@@ -88,6 +94,7 @@ lot_open(
 	lot->account = account_of(cloud, lot->image, fault);
 	if (lot->account == NULL)
 		goto fail;
+	lot->account->keyring.users++;
 	fault_set(&lot->fault, CAUSE_CLOUD_ACCOUNT,
 	    "lot %s: its account has not been proven yet", lot->image->name);
 	return lot;

@@ -1,8 +1,9 @@
 /*
  * The AWS operations that the station calls: one table, one row each.
  *
- * Methods, paths and members are those of the service models iot-2015-05-28
- * and sts-2011-06-15. The quotas are AWS's defaults for one account and Region
+ * Methods, paths and members are those of the service models iot-2015-05-28,
+ * sts-2011-06-15 and s3-2006-03-01 (with the bucket in the path). The quotas
+ * are AWS's defaults for one account and Region
  * ("AWS IoT Core control plane API limits", AWS General Reference); a
  * configuration may say otherwise.
  */
@@ -27,12 +28,34 @@ enum operation {
 	OPERATION_ATTACH_THING_PRINCIPAL,
 	OPERATION_DETACH_THING_PRINCIPAL,
 	OPERATION_ADD_THING_TO_THING_GROUP,
+	OPERATION_LIST_THING_PRINCIPALS,
+	OPERATION_LIST_PRINCIPAL_THINGS,
+	OPERATION_REGISTER_THING,
+	OPERATION_REGISTER_CERTIFICATE,
+	OPERATION_REGISTER_CERTIFICATE_WITHOUT_CA,
+	OPERATION_DESCRIBE_CA_CERTIFICATE,
+	OPERATION_DESCRIBE_PROVISIONING_TEMPLATE,
+	OPERATION_CREATE_PROVISIONING_CLAIM,
+	OPERATION_GET_POLICY,
+	OPERATION_DESCRIBE_THING_TYPE,
+	OPERATION_DESCRIBE_THING_GROUP,
+	OPERATION_START_THING_REGISTRATION_TASK,
+	OPERATION_DESCRIBE_THING_REGISTRATION_TASK,
+	OPERATION_LIST_THING_REGISTRATION_TASKS,
+	OPERATION_LIST_THING_REGISTRATION_TASK_REPORTS,
+	OPERATION_HEAD_OBJECT,
+	OPERATION_PUT_OBJECT,
+	/* Fleet provisioning over MQTT: paced like calls, never sent as one. */
+	OPERATION_MQTT_CREATE_CERTIFICATE_FROM_CSR,
+	OPERATION_MQTT_CREATE_KEYS_AND_CERTIFICATE,
+	OPERATION_MQTT_REGISTER_THING,
 	OPERATION_COUNT
 };
 
 enum service {
 	SERVICE_IOT,
 	SERVICE_STS,
+	SERVICE_S3,
 	SERVICE_COUNT
 };
 
@@ -46,7 +69,7 @@ struct operation_row {
 	const char *name; /* AWS's own */
 	enum service service;
 	enum operation_effect effect;
-	const char *method;
+	const char *method;   /* null: not HTTP */
 	const char *path;     /* "{}" stands for the label */
 	uint32_t quota_milli; /* calls a second, times 1000 */
 };

@@ -4,22 +4,25 @@
 #include <string.h>
 
 /* The constants of the SDKs' adaptive mode. */
-static const double beta = 0.7;	       /* of the rate is left by a throttle */
-static const double cubic_scale = 0.4; /* steepness of the way back */
-static const double smoothing = 0.8;   /* weight of the newest span */
-static const double rate_least = 0.5;  /* calls a second */
+static const double beta = 0.7;		 /* of the rate is left by a throttle */
+static const double cubic_scale = 0.4;	 /* steepness of the way back */
+static const double smoothing = 0.8;	 /* weight of the newest span */
+static const double measured_most = 2.0; /* times what is measured */
+static const double rate_least = 0.5;	 /* calls a second */
 enum {
 	SPAN_US = 500000
 };
 
-/*
- * A bucket holds a quarter of a second of its rate: with the usual share of
- * 80 % no second then sees more calls than the quota, however they bunch.
- */
+/* Two clocks never run alike: ours must not be the faster one, or AWS's
+ * bucket would be empty some day. */
+static const double clock_margin = 0.99;
+/* What may be caught up after a wait: the loop is late at times. */
+static const double bucket_seconds = 0.1;
+
 static double
 bucket_size(const struct pacer_bucket *bucket)
 {
-	return fmax(1.0, bucket->rate / 4.0);
+	return 1.0 + bucket->rate * bucket_seconds;
 }
 
 void
@@ -37,12 +40,13 @@ pacer_init(
 			if (strcmp(cloud->rates[j].operation, row->name) == 0)
 				quota_milli = cloud->rates[j].per_second_milli;
 		}
-		bucket->share = fmax(rate_least,
-		    quota_milli / 1000.0 * cloud->share_percent / 100.0);
+		bucket->share = fmax(rate_least, quota_milli / 1000.0 *
+						     cloud->share_percent /
+						     100.0 * clock_margin);
 		bucket->rate = bucket->share;
 		bucket->tokens = bucket_size(bucket);
 		bucket->filled_us = now_us;
-		bucket->span_us = now_us;
+		bucket->span = now_us / SPAN_US;
 	}
 }
 
@@ -92,21 +96,22 @@ bucket_fill(struct pacer_bucket *bucket, int64_t now_us)
 	bucket->filled_us = now_us;
 }
 
-/* Counts a granted call; a span that is over enters the smoothed rate. */
+/* Counts an answer; spans that are over enter the smoothed rate. */
 static void
-bucket_measure(struct pacer_bucket *bucket, uint32_t calls, int64_t now_us)
+bucket_measure(struct pacer_bucket *bucket, int64_t now_us)
 {
-	int64_t elapsed_us = now_us - bucket->span_us;
+	int64_t span = now_us / SPAN_US;
+	double rate;
 
-	if (elapsed_us >= SPAN_US) {
-		double rate = bucket->span_calls * 1e6 / (double)elapsed_us;
-
-		bucket->measured =
-		    smoothing * rate + (1.0 - smoothing) * bucket->measured;
-		bucket->span_us = now_us;
-		bucket->span_calls = 0;
-	}
-	bucket->span_calls += calls;
+	bucket->span_answers++;
+	if (span <= bucket->span)
+		return;
+	rate = bucket->span_answers * 1e6 /
+	       (double)((span - bucket->span) * SPAN_US);
+	bucket->measured =
+	    smoothing * rate + (1.0 - smoothing) * bucket->measured;
+	bucket->span = span;
+	bucket->span_answers = 0;
 }
 
 /* Grants what is due; returns when the next turn is, or 0. */
@@ -119,7 +124,6 @@ bucket_run(struct pacer_bucket *bucket, int64_t now_us)
 	while (bucket->head != NULL && bucket->tokens >= 1.0) {
 		turn = bucket->head;
 		bucket->tokens -= 1.0;
-		bucket_measure(bucket, 1, now_us);
 		pacer_leave(turn);
 		turn->granted(turn->arg);
 	}
@@ -146,6 +150,9 @@ pacer_run(struct pacer *pacer, int64_t now_us)
 static void
 bucket_rate_set(struct pacer_bucket *bucket, double rate, int64_t now_us)
 {
+	/* In the first half second nothing has been measured yet. */
+	if (bucket->measured > 0.0)
+		rate = fmin(rate, measured_most * bucket->measured);
 	bucket_fill(bucket, now_us);
 	bucket->rate = fmin(bucket->share, fmax(rate_least, rate));
 	bucket->tokens = fmin(bucket->tokens, bucket_size(bucket));
@@ -157,10 +164,10 @@ pacer_throttled(struct pacer *pacer, enum operation operation, int64_t now_us)
 	struct pacer_bucket *bucket = &pacer->buckets[operation];
 	double rate = bucket->rate;
 
-	bucket_measure(bucket, 0, now_us);
-	/* Before the first span is over there is no measure to go by. */
+	bucket_measure(bucket, now_us);
 	if (bucket->measured > 0.0)
-		rate = fmin(rate, bucket->measured);
+		rate = bucket->adapting ? fmin(rate, bucket->measured)
+					: bucket->measured;
 	bucket->before = rate;
 	bucket->throttled_us = now_us;
 	bucket->adapting = true;
@@ -171,19 +178,15 @@ void
 pacer_succeeded(struct pacer *pacer, enum operation operation, int64_t now_us)
 {
 	struct pacer_bucket *bucket = &pacer->buckets[operation];
-	double seconds, flat, rate;
+	double seconds, flat;
 
-	bucket_measure(bucket, 0, now_us);
+	bucket_measure(bucket, now_us);
 	if (!bucket->adapting)
 		return;
 	seconds = (double)(now_us - bucket->throttled_us) / 1e6;
 	flat = cbrt(bucket->before * (1.0 - beta) / cubic_scale);
-	rate = cubic_scale * pow(seconds - flat, 3.0) + bucket->before;
-	/* Unused rate proves nothing: no faster than twice what was used,
-	 * and never slower for a success. */
-	rate = fmin(rate, 2.0 * fmax(bucket->measured, rate_least));
-	rate = fmax(rate, bucket->rate);
-	bucket_rate_set(bucket, rate, now_us);
+	bucket_rate_set(bucket,
+	    cubic_scale * pow(seconds - flat, 3.0) + bucket->before, now_us);
 	if (bucket->rate >= bucket->share)
 		bucket->adapting = false;
 }

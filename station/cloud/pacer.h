@@ -3,11 +3,16 @@
  * the station's share of AWS's quota, and a queue of those who wait.
  *
  * One pacer serves one account and Region; quotas hold for these two
- * together. After a throttle a bucket is fed more slowly and then faster
- * again along the cubic curve of the SDKs' adaptive retry mode ("Retry
- * behavior", AWS SDKs and Tools Reference Guide), never faster than the share.
- * Waiting is first come, first served; a slot has one call outstanding, so
- * every slot gets its turn. The pacer knows no clock: callers pass the time.
+ * together. A bucket holds a tenth of a second of its rate and one call: what
+ * waits is paced evenly, so that AWS, whose buckets hold more, has nothing to
+ * throttle. After a throttle a bucket is fed as the SDKs' adaptive retry mode
+ * does it ("Retry behavior", AWS SDKs and Tools Reference Guide; the
+ * arithmetic is that of botocore): 0.7 of the measured rate, then along a
+ * cubic curve back, no faster than twice what is measured and never slower
+ * than a call in two seconds; and never faster than the share, at which it is
+ * over. Waiting is first come, first served; a slot has one call outstanding,
+ * so every slot gets its turn. The pacer knows no clock: callers pass the
+ * time.
  */
 #ifndef CLOUD_PACER_H
 #define CLOUD_PACER_H
@@ -36,9 +41,9 @@ struct pacer_bucket {
 	bool adapting;	   /* slower than share since a throttle */
 	double before; /* rate at the last throttle: where the curve flattens */
 	int64_t throttled_us;
-	double measured; /* calls a second that were granted, smoothed */
-	int64_t span_us; /* start of the span that is counted now */
-	uint32_t span_calls;
+	double measured; /* answers a second, smoothed */
+	int64_t span;	 /* number of the half second that is counted now */
+	uint32_t span_answers;
 	struct pacer_turn *head, *tail;
 };
 
@@ -48,7 +53,11 @@ struct pacer {
 
 void pacer_init(struct pacer *, const struct config_cloud *, int64_t now_us);
 
-/* Joins the queue; pacer_run calls granted(arg) when it is its turn. */
+/*
+ * Joins the queue; pacer_run calls granted(arg) when it is its turn. It costs
+ * the quota whether a call follows or not: also for what a unit itself will
+ * spend.
+ */
 void pacer_wait(struct pacer *, enum operation, struct pacer_turn *);
 /* Leaves the queue; harmless when it does not wait. */
 void pacer_leave(struct pacer_turn *);
@@ -59,7 +68,7 @@ void pacer_leave(struct pacer_turn *);
  */
 int64_t pacer_run(struct pacer *, int64_t now_us);
 
-/* What the answer said of the pace. */
+/* What an answer says of the pace. Each counts in the measured rate. */
 void pacer_throttled(struct pacer *, enum operation, int64_t now_us);
 void pacer_succeeded(struct pacer *, enum operation, int64_t now_us);
 

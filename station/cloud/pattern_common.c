@@ -1,58 +1,37 @@
 /*
- * What all patterns share: proving that the credentials are those of the
- * lot's account, activation as the last step, and undoing what is ours.
+ * What patterns share: binding a certificate to its thing, activation as the
+ * last step, and quota for calls that a unit will cause itself.
  */
 #include "cloud/pattern.h"
 
-#include <string.h>
-
 #include "base/buf.h"
 #include "base/clock.h"
-
-/* ---- MESSAGE_CLOUD_LOT ---- */
+#include "cloud/thing.h"
+#include "lot/plan.h"
 
 static void
-proved(struct task *task)
+state_answer(struct task *task, const char *state)
 {
-	struct cloud_lot *lot = task->lot;
-	const char *account = lot->image->account;
-	const struct buf *body = &task->call.exchange.body;
-	struct fault fault = {0};
-	char actual[13] = "";
+	text_copy(task->answer.cloud.cloud_state,
+	    sizeof(task->answer.cloud.cloud_state), state);
+	task_answer(task);
+}
 
-	if (task->call.fault.cause != CAUSE_NONE) {
-		lot->fault = task->call.fault;
-		task_fail_call(task);
-		return;
-	}
-	if (body->len == 0 ||
-	    aws_xml_text(body->data, body->len, "Account", actual,
-		sizeof(actual)) == -1 ||
-	    strlen(actual) != 12) {
-		fault_set(&fault, CAUSE_CLOUD_ANSWER,
-		    "GetCallerIdentity: the answer names no account");
-	} else if (strcmp(actual, account) != 0) {
-		fault_set(&fault, CAUSE_CLOUD_ACCOUNT,
-		    "the station's credentials are of account %s, lot %s "
-		    "belongs to account %s",
-		    actual, lot->image->name, account);
-	}
-	text_copy(
-	    fault.request_id, sizeof(fault.request_id), task->call.request_id);
-	lot->fault = fault;
-	if (fault.cause != CAUSE_NONE)
-		task_fail(task, &fault);
-	else
-		task_answer(task);
+/* ---- MESSAGE_BIND ---- */
+
+static void
+bound(struct task *task)
+{
+	state_answer(task, "INACTIVE");
 }
 
 void
-prove_start(struct task *task)
+bind_start(struct task *task)
 {
-	call_start(&task->call, task->lot->account,
-	    OPERATION_GET_CALLER_IDENTITY, NULL);
-	call_form(&task->call, "Action=GetCallerIdentity&Version=2011-06-15");
-	task_call(task, proved);
+	if (task->lot->image->pattern == PATTERN_REGISTER_THING)
+		register_bind_start(task);
+	else
+		thing_bind(task, bound);
 }
 
 /* ---- MESSAGE_ACTIVATE ---- */
@@ -60,195 +39,58 @@ prove_start(struct task *task)
 static void
 activated(struct task *task)
 {
-	if (task_failed(task))
-		return;
-	text_copy(task->answer.cloud.cloud_state,
-	    sizeof(task->answer.cloud.cloud_state), "ACTIVE");
-	task_answer(task);
+	if (!task_failed(task))
+		state_answer(task, "ACTIVE");
 }
 
 void
 activate_start(struct task *task)
 {
+	if (plan_is_proxy(task->lot->image)) {
+		proxy_activate_start(task);
+		return;
+	}
 	call_start(&task->call, task->lot->account,
-	    OPERATION_UPDATE_CERTIFICATE,
-	    task->request.bind.certificate_id);
+	    OPERATION_UPDATE_CERTIFICATE, task->request.bind.certificate_id);
 	call_query(&task->call, "newStatus", "ACTIVE");
 	call_settles(&task->call);
 	task_call(task, activated);
 }
 
 /*
- * ---- MESSAGE_DISCARD ----
+ * ---- MESSAGE_PERMIT ----
  *
- * Rights go first: INACTIVE, then the thing and the policy are detached,
- * then it is deleted. What is attached besides is not the station's; then
- * AWS refuses the deletion, and so does the answer. Absence is success at
- * every step.
+ * A unit's own provisioning spends the account's quota of RegisterThing: a
+ * turn in that operation's queue stands for it. The turn is the answer.
  */
 
-enum {
-	DISCARD_CLOCK_MARGIN_MS = 16 * 60000
-};
-
-static void discard_next(struct task *task);
-
-/* True when the step is done: carried out, or there was nothing to do. */
-static bool
-undone(struct task *task)
+static void
+permit_granted(void *arg)
 {
-	return call_refused_as(&task->call, "ResourceNotFound") ||
-	       !task_failed(task);
-}
+	struct task *task = arg;
 
-static const char *
-discard_id(const struct task *task)
-{
-	return task->lookup.id[task->rounds];
+	/* Not from within the pacer, where others wait for their turns. */
+	task_later(task, 0, task_answer);
 }
 
 static void
-certificate_deleted(struct task *task)
+permit_expired(struct task *task)
 {
-	if (!undone(task))
-		return;
-	task->rounds++;
-	discard_next(task);
-}
+	struct fault fault = {0};
 
-static void
-certificate_delete(struct task *task)
-{
-	call_start(&task->call, task->lot->account,
-	    OPERATION_DELETE_CERTIFICATE, discard_id(task));
-	/* Detaching is asynchronous: seconds may pass until it is seen. */
-	call_settles(&task->call);
-	task_call(task, certificate_deleted);
-}
-
-static void
-policy_detached(struct task *task)
-{
-	if (undone(task))
-		certificate_delete(task);
-}
-
-static void
-policy_detach(struct task *task)
-{
-	const char *policy = task->lot->image->policy;
-	char arn[256];
-
-	if (policy[0] == '\0') {
-		certificate_delete(task);
-		return;
-	}
-	account_certificate_arn(
-	    task->lot->account, discard_id(task), arn, sizeof(arn));
-	call_start(
-	    &task->call, task->lot->account, OPERATION_DETACH_POLICY, policy);
-	call_body(&task->call, json_pack("{s:s}", "target", arn));
-	task_call(task, policy_detached);
-}
-
-static void
-thing_detached(struct task *task)
-{
-	if (undone(task))
-		policy_detach(task);
-}
-
-static void
-thing_detach(struct task *task)
-{
-	char arn[256];
-
-	if (task->request.discard.thing[0] == '\0') {
-		policy_detach(task);
-		return;
-	}
-	account_certificate_arn(
-	    task->lot->account, discard_id(task), arn, sizeof(arn));
-	call_start(&task->call, task->lot->account,
-	    OPERATION_DETACH_THING_PRINCIPAL, task->request.discard.thing);
-	call_principal(&task->call, arn);
-	task_call(task, thing_detached);
-}
-
-static void
-certificate_deactivated(struct task *task)
-{
-	if (call_refused_as(&task->call, "ResourceNotFound")) {
-		task->rounds++;
-		discard_next(task);
-		return;
-	}
-	if (task_failed(task))
-		return;
-	text_copy(task->answer.cloud.cloud_state,
-	    sizeof(task->answer.cloud.cloud_state), "DELETED");
-	thing_detach(task);
-}
-
-/* One certificate after the other; behind the last one the answer. */
-static void
-discard_next(struct task *task)
-{
-	if (task->rounds >= task->lookup.found) {
-		task_answer(task);
-		return;
-	}
-	call_start(&task->call, task->lot->account,
-	    OPERATION_UPDATE_CERTIFICATE, discard_id(task));
-	call_query(&task->call, "newStatus", "INACTIVE");
-	task_call(task, certificate_deactivated);
-}
-
-static void
-discard_found(struct task *task)
-{
-	struct lookup *lookup = &task->lookup;
-
-	/* Found ones go in any case, but only a complete scan may say that
-	 * there is none. */
-	if (lookup->found == 0 && lookup->fault.cause != CAUSE_NONE)
-		task_fail(task, &lookup->fault);
-	else
-		discard_next(task);
+	fault_set(&fault, CAUSE_CLOUD_THROTTLED,
+	    "no turn for a unit's RegisterThing until the deadline: more "
+	    "units wait than the station's share of AWS's quota");
+	task_fail(task, &fault);
 }
 
 void
-discard_start(struct task *task)
+permit_start(struct task *task)
 {
-	const struct message_discard *discard = &task->request.discard;
-	struct lookup *lookup = &task->lookup;
-	struct fault fault = {0};
-
-	text_copy(task->answer.cloud.cloud_state,
-	    sizeof(task->answer.cloud.cloud_state), "ABSENT");
-	task->rounds = 0;
-	if (discard->certificate_id[0] != '\0' &&
-	    strcmp(discard->certificate_id, discard->keep_id) == 0) {
-		fault_set(&fault, CAUSE_INTERNAL,
-		    "certificate %s is to be kept and to be discarded",
-		    discard->keep_id);
-		task_fail(task, &fault);
-		return;
-	}
-	if (discard->certificate_id[0] != '\0') {
-		text_copy(
-		    lookup->id[0], CERTIFICATE_ID_LEN, discard->certificate_id);
-		lookup->found = 1;
-		discard_next(task);
-		return;
-	}
-	lookup->spki = discard->spki;
-	lookup->keep_id = discard->keep_id;
-	lookup->found_max = LOOKUP_FOUND_MAX;
-	/* The station's clock may have been off when the time was noted, as
-	 * far as AWS takes signatures. */
-	if (discard->since_wall_ms > DISCARD_CLOCK_MARGIN_MS)
-		lookup->since_wall_ms =
-		    discard->since_wall_ms - DISCARD_CLOCK_MARGIN_MS;
-	lookup_start(task, discard_found);
+	task->turn.granted = permit_granted;
+	task->turn.arg = task;
+	task->next = permit_expired;
+	loop_timer_set(task->timer, task->call.deadline_ms);
+	account_permit(
+	    task->lot->account, OPERATION_REGISTER_THING, &task->turn);
 }

@@ -1,17 +1,22 @@
 #include "cloud/role.h"
 
-#include <libgen.h>
+#include <inttypes.h>
+#include <malloc.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sysexits.h>
+
+#include <openssl/crypto.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/role.h"
-#include "base/sandbox.h"
 #include "cloud/cloud.h"
+#include "cloud/confine.h"
+#include "cloud/fleet_token.h"
 #include "cloud/pattern.h"
 
 enum {
@@ -25,9 +30,10 @@ enum {
 
 void
 line_send(struct cloud *cloud, const struct message_header *header,
-    const void *body, size_t len)
+    const void *body, size_t len, const int *fds, size_t fd_count)
 {
-	if (channel_send(&cloud->channel, header, body, len, NULL, 0) == -1) {
+	if (channel_send(&cloud->channel, header, body, len, fds, fd_count) ==
+	    -1) {
 		log_error("the line does not take answers");
 		loop_stop(cloud->loop);
 		return;
@@ -44,6 +50,11 @@ state_now(const struct cloud *cloud, char *text, size_t size)
 	int64_t now_ms = clock_monotonic_ms();
 
 	text[0] = '\0';
+	for (size_t i = 0; i < CLOUDS_MAX; i++) {
+		if (cloud->accounts[i].cloud != NULL &&
+		    keyring_lapsed(&cloud->accounts[i].keyring, text, size))
+			return CLOUD_STATE_LAPSED;
+	}
 	if (caller->failures >= DOWN_FAILURES) {
 		text_copy(text, size, caller->failure);
 		return CLOUD_STATE_DOWN;
@@ -113,7 +124,10 @@ state_tell(void *arg)
 	}
 	if (memcmp(&state, &cloud->state, sizeof(state)) == 0)
 		return;
+	/* What holds and releases the line does not wait. */
 	if (cloud->state_sent_ms != 0 &&
+	    (state.state == CLOUD_STATE_LAPSED) ==
+		(cloud->state.state == CLOUD_STATE_LAPSED) &&
 	    now_ms - cloud->state_sent_ms < STATE_SPACING_MS) {
 		loop_timer_set(cloud->state_timer,
 		    cloud->state_sent_ms + STATE_SPACING_MS);
@@ -121,31 +135,67 @@ state_tell(void *arg)
 	}
 	cloud->state = state;
 	cloud->state_sent_ms = now_ms;
-	line_send(cloud, &header, &state, sizeof(state));
+	line_send(cloud, &header, &state, sizeof(state), NULL, 0);
 }
 
 /* ---- requests ---- */
 
-/* Each request: its body and its answer's, and how it begins. */
+/* Each request: where its lot stands, its answer, and how it begins. */
 static const struct request_row {
 	uint16_t type;
+	size_t lot_at;
 	size_t answer_len;
-	size_t lot_offset;
+	size_t request_id_at; /* in the answer; 0: it has none */
 	void (*start)(struct task *);
 } request_rows[] = {
-    {MESSAGE_CLOUD_LOT, sizeof(struct message_done),
-	offsetof(struct message_cloud_lot, lot), prove_start},
-    {MESSAGE_ISSUE, sizeof(struct message_issue_done),
-	offsetof(struct message_issue, lot), issue_start},
-    {MESSAGE_BIND, sizeof(struct message_cloud_done),
-	offsetof(struct message_register, lot), bind_start},
-    {MESSAGE_PREREGISTER, sizeof(struct message_cloud_done),
-	offsetof(struct message_register, lot), preregister_start},
-    {MESSAGE_ACTIVATE, sizeof(struct message_cloud_done),
-	offsetof(struct message_register, lot), activate_start},
-    {MESSAGE_DISCARD, sizeof(struct message_cloud_done),
-	offsetof(struct message_discard, lot), discard_start},
+    {MESSAGE_CLOUD_LOT, offsetof(struct message_cloud_lot, lot),
+	sizeof(struct message_done), 0, preflight_start},
+    {MESSAGE_ISSUE, offsetof(struct message_issue, lot),
+	sizeof(struct message_issue_done),
+	offsetof(struct message_issue_done, request_id), issue_start},
+    {MESSAGE_BIND, offsetof(struct message_register, lot),
+	sizeof(struct message_cloud_done),
+	offsetof(struct message_cloud_done, request_id), bind_start},
+    {MESSAGE_PREREGISTER, offsetof(struct message_register, lot),
+	sizeof(struct message_cloud_done),
+	offsetof(struct message_cloud_done, request_id), preregister_start},
+    {MESSAGE_ACTIVATE, offsetof(struct message_register, lot),
+	sizeof(struct message_cloud_done),
+	offsetof(struct message_cloud_done, request_id), activate_start},
+    {MESSAGE_CONFIRM, offsetof(struct message_register, lot),
+	sizeof(struct message_confirm_done),
+	offsetof(struct message_confirm_done, request_id), confirm_start},
+    {MESSAGE_DISCARD, offsetof(struct message_discard, lot),
+	sizeof(struct message_cloud_done),
+	offsetof(struct message_cloud_done, request_id), discard_start},
+    {MESSAGE_CLAIM_CREATE, offsetof(struct message_claim, lot),
+	sizeof(struct message_claim_done),
+	offsetof(struct message_claim_done, request_id), claim_create_start},
+    {MESSAGE_PERMIT, offsetof(struct message_permit, lot),
+	sizeof(struct message_done), 0, permit_start},
+    {MESSAGE_BULK_START, offsetof(struct message_bulk, lot),
+	sizeof(struct message_bulk_done),
+	offsetof(struct message_bulk_done, request_id), bulk_task_start},
+    {MESSAGE_BULK_POLL, offsetof(struct message_bulk, lot),
+	sizeof(struct message_bulk_done),
+	offsetof(struct message_bulk_done, request_id), bulk_task_poll},
 };
+
+/* The line's index of the lot that the request names. */
+static uint64_t
+request_lot(const struct request_row *row, const struct message *message)
+{
+	const char *at = message->body.bytes + row->lot_at;
+	uint64_t wide;
+	uint32_t index;
+
+	if (row->type == MESSAGE_BULK_START || row->type == MESSAGE_BULK_POLL) {
+		memcpy(&wide, at, sizeof(wide));
+		return wide;
+	}
+	memcpy(&index, at, sizeof(index));
+	return index;
+}
 
 /* Answers a request that never became a task. */
 static void
@@ -155,6 +205,9 @@ request_refuse(struct cloud *cloud, const struct request_row *row,
 	union {
 		struct message_issue_done issue;
 		struct message_cloud_done cloud;
+		struct message_confirm_done confirm;
+		struct message_claim_done claim;
+		struct message_bulk_done bulk;
 		struct message_done plain;
 	} answer;
 	struct message_header header = *request;
@@ -162,7 +215,7 @@ request_refuse(struct cloud *cloud, const struct request_row *row,
 	memset(&answer, 0, sizeof(answer));
 	answer.plain.fault = *fault;
 	header.type++;
-	line_send(cloud, &header, &answer, row->answer_len);
+	line_send(cloud, &header, &answer, row->answer_len, NULL, 0);
 }
 
 /* ---- messages ---- */
@@ -199,9 +252,8 @@ request_start(struct cloud *cloud, const struct request_row *row,
 	struct cloud_lot *lot = NULL;
 	struct fault fault = {0};
 	struct task *task;
-	uint32_t index;
+	uint64_t index = request_lot(row, message);
 
-	memcpy(&index, message->body.bytes + row->lot_offset, sizeof(index));
 	if (task_under_way(cloud, &message->header))
 		return;
 	if (row->type == MESSAGE_CLOUD_LOT && !lot_change(cloud, row, message))
@@ -210,11 +262,12 @@ request_start(struct cloud *cloud, const struct request_row *row,
 		lot = cloud->lots[index];
 	if (lot == NULL)
 		fault_set(&fault, CAUSE_INTERNAL,
-		    "the cloud role was not told of lot %u", index);
+		    "the cloud role was not told of lot %" PRIu64, index);
 	else if (row->type != MESSAGE_CLOUD_LOT)
 		fault = lot->fault;
 	if (fault.cause == CAUSE_NONE) {
-		task = task_new(cloud, message, row->answer_len, lot, &fault);
+		task = task_new(cloud, message, row->answer_len,
+		    row->request_id_at, lot, &fault);
 		if (task != NULL) {
 			row->start(task);
 			return;
@@ -224,8 +277,19 @@ request_start(struct cloud *cloud, const struct request_row *row,
 }
 
 static void
-message_take(struct cloud *cloud, const struct message *message)
+message_take(struct cloud *cloud, struct message *message)
 {
+	if (message->header.type == MESSAGE_CLOUD_VAULT &&
+	    message->fd_count == 1) {
+		vault_pair_join(&cloud->vault, message->fds[0]);
+		message->fd_count = 0;
+		return;
+	}
+	if (message->header.type == MESSAGE_TOOL_DONE) {
+		tools_answer(&cloud->tools, &message->header,
+		    (const void *)message->body.bytes);
+		return;
+	}
 	for (size_t i = 0; i < sizeof(request_rows) / sizeof(request_rows[0]);
 	     i++) {
 		if (request_rows[i].type == message->header.type) {
@@ -261,6 +325,13 @@ channel_ready(void *arg, short revents)
 		    cloud->watch, channel_events(&cloud->channel));
 }
 
+static void
+tool_ask(void *arg, const struct message_header *header,
+    const struct message_tool *request, int fd)
+{
+	line_send(arg, header, request, sizeof(*request), &fd, 1);
+}
+
 /* ---- start and end ---- */
 
 static int
@@ -281,70 +352,29 @@ config_open(struct cloud *cloud, struct fault *fault)
 	return 0;
 }
 
-/* Adds a path, or its folder, once. The texts live until the sandbox. */
-static int
-path_add(struct sandbox_paths *paths, char (*texts)[PATH_LEN], const char *path,
-    bool folder, struct fault *fault)
-{
-	char copy[PATH_LEN];
-	size_t i = 0;
-
-	if (path[0] == '\0' || text_copy(copy, sizeof(copy), path) == -1)
-		return 0;
-	path = folder ? dirname(copy) : copy;
-	while (paths->read[i] != NULL && strcmp(paths->read[i], path) != 0)
-		i++;
-	if (paths->read[i] != NULL)
-		return 0;
-	if (i + 1 == SANDBOX_PATHS_MAX)
-		return fault_set(fault, CAUSE_BAD_CONFIG,
-		    "the clouds name files in more than %d places",
-		    SANDBOX_PATHS_MAX - 1);
-	text_copy(texts[i], PATH_LEN, path);
-	paths->read[i] = texts[i];
-	return 0;
-}
-
 /*
- * A rule for a file is bound to its inode; credentials are replaced by
- * renaming, so for them the folder is named.
+ * Answers may hold a private key (CreateProvisioningClaim): what jansson
+ * gives back is wiped, its copies of a text within a parse as well.
  */
-static int
-cloud_confine(struct cloud *cloud, struct fault *fault)
+static void
+json_forget(void *memory)
 {
-	char texts[SANDBOX_PATHS_MAX][PATH_LEN];
-	struct sandbox_paths paths = {0};
-
-	/* Where /etc/resolv.conf may point to. */
-	if (path_add(&paths, texts, "/run/systemd/resolve", false, fault) ==
-		-1 ||
-	    path_add(&paths, texts, cloud->environment->file, true, fault) ==
-		-1 ||
-	    path_add(&paths, texts, cloud->environment->config_file, true,
-		fault) == -1)
-		return -1;
-	for (uint32_t i = 0; i < cloud->config->cloud_count; i++) {
-		const struct config_cloud *profile = &cloud->config->clouds[i];
-
-		if (path_add(&paths, texts, profile->ca_file, false, fault) ==
-			-1 ||
-		    path_add(&paths, texts, profile->credentials_file, true,
-			fault) == -1)
-			return -1;
-	}
-	return sandbox_enter(ROLE_CLOUD, &paths, fault);
+	if (memory != NULL)
+		OPENSSL_cleanse(memory, malloc_usable_size(memory));
+	free(memory);
 }
 
 static int
 cloud_open(struct cloud *cloud, struct fault *fault)
 {
+	json_set_alloc_funcs(malloc, json_forget);
 	if (config_open(cloud, fault) == -1 ||
 	    secret_alloc(&cloud->secret, sizeof(*cloud->environment), fault) ==
 		-1)
 		return -1;
 	cloud->environment = (void *)cloud->secret.data;
 	if (credentials_environment_take(cloud->environment, fault) == -1 ||
-	    cloud_confine(cloud, fault) == -1)
+	    cloud_confine(cloud->config, cloud->environment, fault) == -1)
 		return -1;
 	cloud->loop = loop_new();
 	if (cloud->loop == NULL)
@@ -352,6 +382,13 @@ cloud_open(struct cloud *cloud, struct fault *fault)
 	cloud->http = http_new(cloud->loop, fault);
 	if (cloud->http == NULL)
 		return -1;
+	cloud->tools =
+	    (struct tools){.loop = cloud->loop, .send = tool_ask, .arg = cloud};
+	cloud->base = (struct credentials_base){.loop = cloud->loop,
+	    .http = cloud->http,
+	    .tools = &cloud->tools,
+	    .environment = cloud->environment,
+	    .station = cloud->config->station};
 	cloud->caller = (struct caller){.loop = cloud->loop,
 	    .http = cloud->http,
 	    .changed = state_tell,
@@ -379,6 +416,8 @@ cloud_close(struct cloud *cloud)
 	/* An account that shares another's pace has none of its own. */
 	for (size_t i = 0; i < CLOUDS_MAX; i++)
 		account_close(&cloud->accounts[i], cloud->loop);
+	vault_pair_close(&cloud->vault);
+	fleet_tokens_free(cloud->tokens);
 	http_free(cloud->http);
 	if (cloud->channel.peer != NULL)
 		channel_close(&cloud->channel);

@@ -127,6 +127,23 @@ add_recoded(struct buf *to, const char *text, size_t len)
 	}
 }
 
+/* Slashes stay, everything between them is encoded once. */
+static void
+add_path_once(struct buf *to, const char *path)
+{
+	for (;;) {
+		size_t len = strcspn(path, "/");
+
+		add_recoded(to, path, len);
+		path += len;
+		if (*path == '\0')
+			break;
+		buf_add_text(to, "/");
+		path++;
+	}
+	buf_add_text(to, "\n");
+}
+
 static int
 span_compare(const char *a, size_t a_len, const char *b, size_t b_len)
 {
@@ -305,19 +322,29 @@ sigv4_canonical(const struct sigv4_request *request, struct buf *text,
     struct buf *signed_names, struct fault *fault)
 {
 	char digest_hex[DIGEST_TEXT_LEN];
+	const char *body_hex = request->body_sha256;
 	struct digest digest;
 
-	buf_add_format(text, "%s\n", request->method);
-	if (add_path(text, request->path, fault) == -1 ||
-	    add_query(text, request->query, fault) == -1 ||
+	buf_add_text(text, request->method);
+	buf_add_text(text, "\n");
+	if (request->path_once)
+		add_path_once(text, request->path);
+	else if (add_path(text, request->path, fault) == -1)
+		return -1;
+	if (add_query(text, request->query, fault) == -1 ||
 	    add_headers(text, request, signed_names, fault) == -1)
 		return -1;
-	if (digest_bytes(request->body, request->body_len, &digest) == -1)
-		return fault_set(
-		    fault, CAUSE_INTERNAL, "SHA-256 of a request failed");
-	digest_text(&digest, digest_hex);
+	if (body_hex == NULL) {
+		if (digest_bytes(request->body, request->body_len, &digest) ==
+		    -1)
+			return fault_set(fault, CAUSE_INTERNAL,
+			    "SHA-256 of a request failed");
+		digest_text(&digest, digest_hex);
+		body_hex = digest_hex;
+	}
 	buf_add(text, signed_names->data, signed_names->len);
-	buf_add_format(text, "\n%s", digest_hex);
+	buf_add_text(text, "\n");
+	buf_add_text(text, body_hex);
 	if (text->failed || signed_names->failed)
 		return fault_set(
 		    fault, CAUSE_INTERNAL, "a request is too long to sign");

@@ -1,16 +1,17 @@
 /*
  * AWS Signature Version 4 over the exact bytes that are sent.
  *
- * Called by call.c once for every try of a request. The canonical form is
- * that of the services that encode the path twice, which are all but S3
- * ("Create a signed AWS API request", IAM User Guide): each segment of the
- * path as it stands on the wire is percent-encoded once more, so the `%3A`
- * of an ARN in a path becomes `%253A`. libcurl's own signer differs there
- * between its versions, therefore it only carries what is signed here.
+ * Called by headers.c once for every try of a request. The canonical form is
+ * that of "Create a signed AWS API request", IAM User Guide. All services but
+ * S3 encode the path twice: each segment as it stands on the wire is
+ * percent-encoded once more, so the `%3A` of an ARN in a path becomes
+ * `%253A`. libcurl's own signer differs there between its versions, therefore
+ * it only carries what is signed here.
  */
 #ifndef CLOUD_SIGV4_H
 #define CLOUD_SIGV4_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -38,8 +39,12 @@ struct sigv4_request {
 	const char *query; /* as on the wire, without '?'; may be empty */
 	const struct sigv4_header *headers; /* all that are to be signed */
 	size_t header_count;
+	const char *body_sha256; /* hex; or null: of `body` */
 	const void *body;
 	size_t body_len;
+	/* S3: the path is encoded once, and "//", "." and ".." in it are part
+	 * of a key's name. */
+	bool path_once;
 };
 
 /* Who signs, for which service. The texts are borrowed. */

@@ -1,8 +1,12 @@
 /* Requests at work, as task.h and cloud.h declare them. */
 #include "cloud/task.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#include <openssl/crypto.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -12,7 +16,15 @@ enum {
 	TASKS_MAX = 512,
 	/* For a request without a deadline. */
 	TASK_TIMEOUT_MS = 90000,
+	REQUEST_ID_LEN = 80, /* in every answer that has one */
 };
+
+static void
+fd_close(int fd)
+{
+	if (fd != -1)
+		close(fd);
+}
 
 void
 task_free(struct task *task)
@@ -27,6 +39,14 @@ task_free(struct task *task)
 		task->next_task->previous_task = task->previous_task;
 	cloud->task_count--;
 	call_close(&task->call);
+	pacer_leave(&task->turn);
+	if (task->state != NULL)
+		task->state_free(task->state);
+	fd_close(task->request_fd);
+	fd_close(task->fds[0]);
+	fd_close(task->fds[1]);
+	/* A claim's key may have passed through. */
+	OPENSSL_cleanse(&task->answer, sizeof(task->answer));
 	if (task->timer != NULL)
 		loop_timer_free(cloud->loop, task->timer);
 	json_decref(task->attributes);
@@ -56,21 +76,35 @@ task_later(struct task *task, int64_t delay_ms, void (*next)(struct task *))
 	loop_timer_set(task->timer, clock_deadline(delay_ms));
 }
 
+bool
+task_keep(struct task *task, size_t size, void (*free_state)(void *state))
+{
+	struct fault fault = {0};
+
+	task->state = calloc(1, size);
+	task->state_free = free_state != NULL ? free_state : free;
+	if (task->state != NULL)
+		return true;
+	fault_set(&fault, CAUSE_INTERNAL, "out of memory");
+	task_fail(task, &fault);
+	return false;
+}
+
 void
 task_answer(struct task *task)
 {
 	struct message_header header = task->header;
+	char *answer = (char *)&task->answer;
+	size_t fd_count = 0;
 
 	header.type++;
-	if (task->header.type == MESSAGE_ISSUE)
-		text_copy(task->answer.issue.request_id,
-		    sizeof(task->answer.issue.request_id),
+	if (task->request_id_at != 0)
+		text_copy(answer + task->request_id_at, REQUEST_ID_LEN,
 		    task->call.request_id);
-	else if (task->header.type != MESSAGE_CLOUD_LOT)
-		text_copy(task->answer.cloud.request_id,
-		    sizeof(task->answer.cloud.request_id),
-		    task->call.request_id);
-	line_send(task->cloud, &header, &task->answer, task->answer_len);
+	while (fd_count < 2 && task->fds[fd_count] != -1)
+		fd_count++;
+	line_send(task->cloud, &header, answer, task->answer_len, task->fds,
+	    fd_count);
 	task_free(task);
 }
 
@@ -114,7 +148,7 @@ task_under_way(const struct cloud *cloud, const struct message_header *header)
 
 struct task *
 task_new(struct cloud *cloud, const struct message *message, size_t answer_len,
-    struct cloud_lot *lot, struct fault *fault)
+    size_t request_id_at, struct cloud_lot *lot, struct fault *fault)
 {
 	struct task *task = NULL;
 
@@ -131,6 +165,8 @@ task_new(struct cloud *cloud, const struct message *message, size_t answer_len,
 	task->cloud = cloud;
 	task->header = message->header;
 	task->answer_len = answer_len;
+	task->request_id_at = request_id_at;
+	task->fds[0] = task->fds[1] = task->request_fd = -1;
 	task->station = cloud->config->station;
 	if (message->len <= sizeof(task->request))
 		memcpy(&task->request, message->body.bytes, message->len);
@@ -142,6 +178,8 @@ task_new(struct cloud *cloud, const struct message *message, size_t answer_len,
 	cloud->tasks = task;
 	cloud->task_count++;
 	task->timer = loop_timer(cloud->loop, task_step, task);
+	if (message->fd_count > 0)
+		task->request_fd = fcntl(message->fds[0], F_DUPFD_CLOEXEC, 0);
 	if (task->timer == NULL ||
 	    call_open(&task->call, &cloud->caller, fault) == -1) {
 		fault_set(fault, CAUSE_INTERNAL, "out of memory");

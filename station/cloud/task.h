@@ -30,7 +30,8 @@ struct cloud_lot {
 	const struct lot_image *image; /* mapped; null: none */
 	size_t image_len;
 	struct account *account;
-	struct fault fault; /* why its account is not proven; or none */
+	struct fault fault;	  /* why its account is not proven; or none */
+	struct fleet_set *fleets; /* pattern_proxy.c's connections; or null */
 	unsigned users;
 };
 
@@ -42,15 +43,25 @@ struct task {
 	void (*next)(struct task *);
 	union {
 		struct message_issue issue;
-		struct message_register bind; /* PREREGISTER too */
+		struct message_register bind; /* PREREGISTER, ACTIVATE and
+						 CONFIRM too */
 		struct message_discard discard;
+		struct message_claim claim;
+		struct message_permit permit;
+		struct message_bulk bulk;
 	} request;
 	union {
 		struct message_issue_done issue;
 		struct message_cloud_done cloud;
+		struct message_confirm_done confirm;
+		struct message_claim_done claim;
+		struct message_bulk_done bulk;
 		struct message_done plain;
 	} answer;
 	size_t answer_len;
+	size_t request_id_at; /* offset of the answer's; 0: it has none */
+	int request_fd;	      /* owned: descriptor 0 of the request; or -1 */
+	int fds[2];	      /* owned: that go along with the answer, or -1 */
 
 	/* what the patterns keep between steps */
 	struct lookup lookup;
@@ -60,8 +71,15 @@ struct task {
 	uint32_t group;	    /* index of the lot's next group */
 	json_t *attributes; /* owned: what the thing shall have */
 	bool adopt; /* another station's thing of the same unit becomes ours */
-	void (*made)(struct task *); /* goes on behind thing_make */
-	struct loop_timer *timer;    /* task_later */
+	void (*made)(struct task *);   /* goes on behind thing_make */
+	void (*bound)(struct task *);  /* behind thing_bind */
+	void (*found)(struct task *);  /* behind issue_look, holder_check */
+	void (*absent)(struct task *); /* likewise */
+	char certificate_id[CERTIFICATE_ID_LEN]; /* that it is about */
+	struct pacer_turn turn; /* for what is no call of the task's own */
+	void *state;		/* owned: what one pattern alone keeps */
+	void (*state_free)(void *state);
+	struct loop_timer *timer; /* task_later */
 
 	/* role.c's own */
 	struct cloud *cloud;
@@ -72,6 +90,12 @@ struct task {
 void task_call(struct task *, void (*next)(struct task *));
 /* Goes on with next(task) after that time. */
 void task_later(struct task *, int64_t delay_ms, void (*next)(struct task *));
+/*
+ * Room of that size for what the pattern keeps, zeroed and freed with the
+ * task by free_state(state) or, when that is null, free(3). False, and the
+ * task has ended, when there is no memory.
+ */
+bool task_keep(struct task *, size_t size, void (*free_state)(void *state));
 /* Sends the answer as it stands and ends the task. */
 void task_answer(struct task *);
 /* Ends the task with that fault; with the call's. */

@@ -40,4 +40,12 @@ void thing_make(struct task *, bool adopt, void (*made)(struct task *));
 /* Adds it to the lot's groups one by one, then goes on with made(task). */
 void thing_group(struct task *, void (*made)(struct task *));
 
+/*
+ * Makes all that a certificate needs in the cloud, of task->request.bind:
+ * its thing (by thing_make, with `adopt`), the lot's policy, the principal,
+ * the groups; in this order a certificate has rights only when its thing is
+ * known. Goes on with bound(task). A repeat changes nothing.
+ */
+void thing_bind(struct task *, void (*bound)(struct task *));
+
 #endif

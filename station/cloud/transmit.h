@@ -1,5 +1,5 @@
 /*
- * One try of a call: its headers, its signature and its way to http.c. For
+ * One try of a call: its URL, its signature and its way to http.c. For
  * call.c, which decides when, and whether there is another.
  */
 #ifndef CLOUD_TRANSMIT_H
@@ -13,8 +13,5 @@
  * from the loop. -1 when it cannot be sent: nothing was, then.
  */
 int call_transmit(struct call *, void (*answered)(void *arg), struct fault *);
-
-/* Wipes and frees the headers, of which one may be a session token. */
-void call_forget_headers(struct call *);
 
 #endif

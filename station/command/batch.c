@@ -172,6 +172,15 @@ message_take(struct batch *batch, const struct control_message *message)
 		lot_event_take(batch, json);
 }
 
+/* Staged units are made, until they come back for their certificates. */
+static bool
+batch_complete(const struct batch *batch)
+{
+	if (!batch->second_visit)
+		return snapshot_lot_complete(&batch->lot);
+	return batch->lot.staged == 0 && batch->lot.in_progress == 0;
+}
+
 /* Whether the run is over. Units that are at work are always waited for. */
 static void
 batch_judge(struct batch *batch)
@@ -183,10 +192,9 @@ batch_judge(struct batch *batch)
 		return;
 	if (batch->lot_json != NULL && !batch->lot.open)
 		batch->end = BATCH_CLOSED;
-	else if (batch->invocation->units == 0 &&
-		 snapshot_lot_complete(&batch->lot))
+	else if (batch->invocation->units == 0 && batch_complete(batch))
 		batch->end = BATCH_COMPLETE;
-	else if (batch->snapshot->held)
+	else if (batch->snapshot->held && !batch->snapshot->hold_passes)
 		batch->end = BATCH_HELD;
 	else if (idle_ms > 0 &&
 		 clock_monotonic_ms() - batch->idle_from_ms >= idle_ms)
@@ -287,6 +295,7 @@ batch_begin(struct batch *batch)
 	if (lot_ask(batch, "lot-open", WAIT_LOT_MS) == -1)
 		return batch_fail(batch);
 	batch->opened = !was_open;
+	batch->second_visit = batch->lot.staged > 0 && batch->lot.missing == 0;
 	if (batch->lot.attempts > 0 && batch_recover_before(batch) == -1)
 		return batch_fail(batch);
 	if (board_ask(batch) == -1)

@@ -44,6 +44,7 @@ struct batch {
 	uint32_t verdicts; /* said by this run, refusals too */
 	uint32_t recovered;
 	bool opened;	      /* by us: so it is closed by us */
+	bool second_visit;    /* every unit was staged when it began */
 	int64_t idle_from_ms; /* no unit at work since */
 	enum batch_end end;
 	int status; /* of BATCH_FAILED */

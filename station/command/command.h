@@ -30,6 +30,8 @@ enum {
 	WAIT_REPORT_MS = 15 * 60 * 1000,
 };
 
+#define CONFIG_DEFAULT "/etc/station/station.yaml"
+
 /* What the command line said. Texts are borrowed; null when not given. */
 struct invocation {
 	const char *socket; /* resolved: never null */
@@ -43,9 +45,10 @@ struct invocation {
 	const char *output;
 	const char *until_closed;
 	const char *ledger;
-	uint32_t units;	 /* 0: no bound */
-	int64_t idle_ms; /* 0: no bound */
-	int count;	 /* arguments */
+	const char *config; /* null: CONFIG_DEFAULT */
+	uint32_t units;	    /* 0: no bound */
+	int64_t idle_ms;    /* 0: no bound */
+	int count;	    /* arguments */
 	char **arguments;
 };
 
@@ -85,8 +88,10 @@ void verdict_report(const json_t *event);
 
 int acknowledge_command(const struct invocation *);
 int batch_command(const struct invocation *);
+int bulk_command(const struct invocation *);
 int dash_command(const struct invocation *);
 int hold_command(const struct invocation *);
+int lot_check_command(const struct invocation *);
 int lot_close_command(const struct invocation *);
 int lot_list_command(const struct invocation *);
 int lot_open_command(const struct invocation *);

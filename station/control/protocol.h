@@ -33,6 +33,9 @@
  *	hold       "reason": holds the line
  *	dispose    "lot", "serial", "kind":"scrap"|"quarantine"|"rework",
  *	           "operator", "reason"
+ *	bulk       "lot", "operator": registers the lot's staged units;
+ *	           "key","task","units":n,"resumed":bool when its task has
+ *	           started; "bulk" events follow
  *	report     "lot", "format":"csv", with the descriptor to write to as
  *	           SCM_RIGHTS on the request's first byte, sent when no other
  *	           request is under way; "rows":n,
@@ -42,7 +45,7 @@
  *
  *	{"v":1,"event":"verdict","lot","slot","attempt":n,"serial","mac",
  *	 "thing","certificate_id","cloud_state","pattern",
- *	 "firmware_version","step","verdict":"PASS|FAIL|ERROR|ABORTED|REFUSED",
+ *	 "firmware_version","step","verdict":"PASS|FAIL|ERROR|ABORTED|REFUSED|STAGED",
  *	 "class":"DEVICE|FIXTURE|STATION|MANIFEST|CLOUD|CLOUD-POLICY|OPERATOR",
  *	 "cause","text","action","start","end","seconds":s.mmm,
  *	 "unverified":bool}
@@ -52,6 +55,10 @@
  *	   and at once after a verdict
  *	{"v":1,"event":"lot","lot":lot object,"what":"opened|closed|complete|
  *	 stopped","text"}
+ *	{"v":1,"event":"bulk","lot","key","task","status","units":n,
+ *	 "percent":n,"succeeded":n,"failed":n,"issued":n,"refused":n,
+ *	 "ended":bool,"cause","text","action"} how a bulk registration goes on;
+ *	   issued and refused are there when it has ended without a cause
  *	{"v":1,"event":"log","at","level":"error|warning|notice","text"}
  *	{"v":1,"event":"error","text"} the last line before the daemon
  *	   disconnects a client, such as one that reads too slowly
@@ -65,7 +72,7 @@
  *
  *	{"station","site","version","at":time,"uptime_s",
  *	 "ledger":"up|down", "cloud":"up|slow|down", "cloud_text",
- *	 "held":bool,"hold_reason",
+ *	 "held":bool,"hold_passes":bool,"hold_reason",
  *	 "alarm":{"ringing":bool,"failures":n,"successes":n,"ratio":0.034,
  *	   "limit":0.05,"window":n,"minimum":n},
  *	 "units_per_hour":n, "takt_target_ms":n, "takt_ms":n,
@@ -83,7 +90,9 @@
  *	 "staged":n,"quarantined":n,"scrapped":n,"in_progress":n,
  *	 "missing":n,"attempts":n,"refused":n,"first_passed":n,
  *	 "first_total":n,"first_pass_yield":0.958 or null,
- *	 "obligations":n,"pareto":[{"cause","count":n,"class"}...]}
+ *	 "obligations":n,"pareto":[{"cause","count":n,"class"}...],
+ *	 "ending","first_article":n,"first_article_connected":n} (the last two
+ *	 for a lot with first articles)
  *	(pattern, product, part_number, firmware_version are empty for a lot
  *	 that is not open)
  */

@@ -310,6 +310,7 @@ snapshot_read(const json_t *json, struct snapshot *snapshot)
 	text_get(json, "cloud_text", snapshot->cloud_text,
 	    sizeof(snapshot->cloud_text));
 	snapshot->held = truth_get(json, "held");
+	snapshot->hold_passes = truth_get(json, "hold_passes");
 	text_get(json, "hold_reason", snapshot->hold_reason,
 	    sizeof(snapshot->hold_reason));
 	alarm_read(json, snapshot);

@@ -95,6 +95,7 @@ struct snapshot {
 	char cloud[8];	/* "up", "slow", "down" */
 	char cloud_text[128];
 	bool held;
+	bool hold_passes; /* it ends by itself: the cloud's credentials */
 	char hold_reason[200];
 	struct {
 		bool ringing;

@@ -7,8 +7,8 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/secret.h"
 #include "device/engine_state.h"
-#include "device/secret.h"
 
 /* ---- variables ---- */
 
@@ -262,6 +262,17 @@ out:
 }
 
 static int
+when_run(struct engine *engine, uint32_t at, struct fault *fault)
+{
+	const struct program_step *step = &engine->program->steps[at];
+	int holds = engine_step_holds(engine, step, fault);
+
+	if (holds < 0)
+		return step_fault(engine, step, fault);
+	return holds == 0 ? 0 : steps_run(engine, at + 1, step->end, fault);
+}
+
+static int
 step_run(struct engine *engine, uint32_t at, struct fault *fault)
 {
 	const struct program_step *step = &engine->program->steps[at];
@@ -275,12 +286,14 @@ step_run(struct engine *engine, uint32_t at, struct fault *fault)
 		return foreach_run(engine, at, fault);
 	if (step->action == ACTION_CHUNKS)
 		return chunks_run(engine, at, fault);
+	if (step->action == ACTION_WHEN)
+		return when_run(engine, at, fault);
 	step_progress(engine, step);
 	result = engine_step(engine, step, fault);
 	engine->steps_done++;
 	/* The calls' own faults speak for themselves. */
 	if (result != 0 && step->action != ACTION_IDENTIFY &&
-	    step->action != ACTION_REGISTER)
+	    step->action != ACTION_REGISTER && step->action != ACTION_CONFIRM)
 		step_fault(engine, step, fault);
 	return result;
 }
@@ -289,14 +302,15 @@ static int
 steps_run(
     struct engine *engine, uint32_t first, uint32_t end, struct fault *fault)
 {
-	uint32_t i, action;
+	const struct program_step *step;
+	uint32_t i;
 
 	for (i = first; i < end; i++) {
+		step = &engine->program->steps[i];
 		if (step_run(engine, i, fault) != 0)
 			return -1;
-		action = engine->program->steps[i].action;
-		if (action == ACTION_FOREACH || action == ACTION_CHUNKS)
-			i = engine->program->steps[i].end - 1;
+		if (program_step_has_body(step))
+			i = step->end - 1;
 	}
 	return 0;
 }

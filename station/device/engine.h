@@ -36,10 +36,13 @@ struct engine_calls {
 	 * set variables (serial, thing). */
 	int (*identify)(void *arg, struct engine *, const char *serial,
 	    const char *mac, struct fault *);
-	/* A certificate for this request (PEM): sets device_cert (PEM) and
-	 * certificate_id. */
-	int (*enroll)(
-	    void *arg, struct engine *, const char *csr, struct fault *);
+	/* A certificate for this request, or the registration of this
+	 * certificate (PEM), or key and certificate (empty): sets device_cert
+	 * (PEM), certificate_id, and with REGISTER_KEYS device_key. */
+	int (*enroll)(void *arg, struct engine *, enum program_register,
+	    const char *pem, struct fault *);
+	/* Waits for the unit's first connection: sets certificate_id. */
+	int (*confirm)(void *arg, struct engine *, struct fault *);
 	/* Before each step; text is for people. Null for none. */
 	void (*progress)(
 	    void *arg, uint32_t done, uint32_t total, const char *text);

@@ -89,6 +89,9 @@ struct engine {
 
 /* Text of the program. */
 const char *engine_text(const struct engine *, uint32_t offset);
+/* 1 when the condition of a WHEN holds, 0 when not, -1 with a fault. */
+int
+engine_step_holds(struct engine *, const struct program_step *, struct fault *);
 /* Any step but a loop. */
 int engine_step(struct engine *, const struct program_step *, struct fault *);
 /* Sets the clause's variable to its expanded value. */

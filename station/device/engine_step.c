@@ -5,8 +5,8 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/secret.h"
 #include "device/engine_state.h"
-#include "device/secret.h"
 
 enum {
 	ALWAYS_PROMPT_MS = 1000, /* a prompt that may never come again */
@@ -250,6 +250,27 @@ out:
 	return result;
 }
 
+int
+engine_step_holds(
+    struct engine *engine, const struct program_step *step, struct fault *fault)
+{
+	const struct program_clause *clause =
+	    &engine->program->clauses[step->clause];
+	char *first = locked_new(EXPAND_VALUE_MAX);
+	size_t len = 0;
+	int result = -1;
+
+	if (first == NULL || step->clause_count == 0)
+		fault_set(fault, CAUSE_INTERNAL, "out of memory");
+	else if (engine_expand(engine, engine_text(engine, clause->text), first,
+		     EXPAND_VALUE_MAX, &len, fault) == 0 &&
+		 step_expand(engine, clause->other, fault) == 0)
+		result = len == engine->text_len &&
+			 CRYPTO_memcmp(first, engine->text, len) == 0;
+	locked_free(first);
+	return result;
+}
+
 static int
 identity_text(struct engine *engine, uint32_t offset, const char *what,
     char to[IDENTITY_LEN], struct fault *fault)
@@ -287,8 +308,17 @@ step_register(
 	if (engine->calls.enroll == NULL)
 		return fault_set(fault, CAUSE_INTERNAL,
 		    "nobody takes the certificate request");
-	return engine->calls.enroll(
-	    engine->calls.arg, engine, engine->text, fault);
+	return engine->calls.enroll(engine->calls.arg, engine,
+	    (enum program_register)step->number, engine->text, fault);
+}
+
+static int
+step_confirm(struct engine *engine, struct fault *fault)
+{
+	if (engine->calls.confirm == NULL)
+		return fault_set(fault, CAUSE_INTERNAL,
+		    "nobody waits for the unit's first connection");
+	return engine->calls.confirm(engine->calls.arg, engine, fault);
 }
 
 static int
@@ -325,6 +355,8 @@ step_act(
 		return step_identify(engine, step, fault);
 	case ACTION_REGISTER:
 		return step_register(engine, step, fault);
+	case ACTION_CONFIRM:
+		return step_confirm(engine, fault);
 	case ACTION_DELAY:
 		return port_wait_us(
 		    engine->port, step->number * INT64_C(1000), fault);

@@ -10,8 +10,8 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/secret.h"
 #include "device/esp_session.h"
-#include "device/secret.h"
 
 enum {
 	MIB = 1024 * 1024,
@@ -433,14 +433,14 @@ esp_write_firmware(struct esp_session *session,
 
 /* zlib's work areas hold the secret, too. */
 static void *
-secret_alloc(void *opaque, uInt items, uInt size)
+zlib_alloc(void *opaque, uInt items, uInt size)
 {
 	(void)opaque;
 	return locked_new((size_t)items * size);
 }
 
 static void
-secret_release(void *opaque, void *memory)
+zlib_free(void *opaque, void *memory)
 {
 	(void)opaque;
 	locked_free(memory);
@@ -450,7 +450,7 @@ secret_release(void *opaque, void *memory)
 static uint8_t *
 image_pack(const uint8_t *image, uint32_t len, uint32_t *packed_len)
 {
-	z_stream stream = {.zalloc = secret_alloc, .zfree = secret_release};
+	z_stream stream = {.zalloc = zlib_alloc, .zfree = zlib_free};
 	uint8_t *packed = NULL;
 	uLong room;
 

@@ -5,8 +5,8 @@
  */
 #include <string.h>
 
+#include "base/secret.h"
 #include "device/inject.h"
-#include "device/secret.h"
 
 enum {
 	PAGE_LEN = 4096,

@@ -4,7 +4,8 @@
 
 static const char *const given[] = {"serial", "mac", "thing", "lot", "product",
     "part_number", "station", "firmware_version", "endpoint", "template",
-    "root_ca", "claim_cert", "claim_key"};
+    "root_ca", "claim_cert", "claim_key", "claim_after", "ending",
+    "endpoint_port", "wifi_ssid", "wifi_password"};
 enum {
 	GIVEN = sizeof(given) / sizeof(given[0])
 };
@@ -26,14 +27,22 @@ const char *
 program_names_given(void)
 {
 	return "serial, mac, thing, lot, product, part_number, station, "
-	       "firmware_version, endpoint, template, root_ca, claim_cert, "
-	       "claim_key and manifest.COLUMN";
+	       "firmware_version, endpoint, endpoint_port, template, root_ca, "
+	       "claim_cert, claim_key, claim_after, ending, wifi_ssid, "
+	       "wifi_password and manifest.COLUMN";
 }
 
 const char *
 program_text(const struct program *program, uint32_t offset)
 {
 	return offset < program->pool_len ? program->pool + offset : "";
+}
+
+bool
+program_step_has_body(const struct program_step *step)
+{
+	return step->action == ACTION_FOREACH ||
+	       step->action == ACTION_CHUNKS || step->action == ACTION_WHEN;
 }
 
 static bool
@@ -66,7 +75,7 @@ step_good(const struct program *program, uint32_t at, uint32_t count)
 	    step->other >= program->pool_len ||
 	    !clauses_good(program, step->clause, step->clause_count))
 		return false;
-	if (step->action == ACTION_FOREACH || step->action == ACTION_CHUNKS)
+	if (program_step_has_body(step))
 		return step->end > at && step->end <= count;
 	return true;
 }

@@ -29,6 +29,10 @@
  *	  - set: {digest: "${device_cert|der|sha256|hex}"}
  *	  - identify: {serial: "${serial}", mac: "${mac}"}
  *	  - register: {csr: "${csr}"}      defines device_cert, certificate_id
+ *	  - register: {cert: "${found}"}   the unit holds one already: the same
+ *	  - register: {keys: aws}          and device_key, a secret
+ *	  - confirm: {}                    waits for the unit's first connection
+ *	                                   in the cloud; defines certificate_id
  *	  - delay: 200ms
  *	  - baud: 460800
  *	  - reset: {lines: "R1|W0.1|R0"}
@@ -36,6 +40,8 @@
  *	    send: "set ${k} ${v}"          or `steps:` with a list
  *	  - foreach_chunk: {value: "${v|b64}", size: 48}    defines chunk
  *	    send: "buf ${chunk}"
+ *	  - when: ["${claim_after}", erase]     only when both are equal
+ *	    send: "claim erase"            any step, or `steps:` with a list
  *	always:                            also after a failed step
  *	  - send: "reset"
  *
@@ -92,9 +98,19 @@ enum program_action {
 	ACTION_DELAY,
 	ACTION_BAUD,
 	ACTION_RESET,
+	ACTION_CONFIRM,
 	ACTION_FOREACH,
 	ACTION_CHUNKS,
+	ACTION_WHEN,
 	ACTION_COUNT
+};
+
+/* What a step `register` brings. */
+enum program_register {
+	REGISTER_NONE,
+	REGISTER_CSR,
+	REGISTER_CERT,
+	REGISTER_KEYS,
 };
 
 /*
@@ -107,7 +123,7 @@ enum program_clause_kind {
 	CLAUSE_CAPTURE,	    /* name: variable; text: pattern with a group */
 	CLAUSE_CAPTURE_PEM, /* name: variable; text: the PEM's label */
 	CLAUSE_SET,	    /* name: variable; text: value */
-	CLAUSE_EQUALS,	    /* text, other: values */
+	CLAUSE_EQUALS,	    /* text, other: values; of WHEN: its condition */
 	CLAUSE_MATCHES,	    /* text: value; other: pattern */
 	CLAUSE_LINES,	    /* then_lines: text: value; other: end; number: eol;
 			       name: what to wait for, empty: the prompt */
@@ -129,15 +145,17 @@ struct program_step {
 	uint32_t action;   /* enum program_action */
 	uint32_t line;	   /* in the profile, for messages */
 	uint32_t text;	   /* SEND: text; SYNC: what to send; RESET: sequence;
-			      IDENTIFY: serial; REGISTER: csr; CHUNKS: value */
+			      IDENTIFY: serial; REGISTER: request or
+			      certificate; CHUNKS: value */
 	uint32_t other;	   /* IDENTIFY: mac */
-	uint32_t number;   /* SYNC: tries; DELAY: ms; BAUD; CHUNKS: size */
+	uint32_t number;   /* SYNC: tries; DELAY: ms; BAUD; CHUNKS: size;
+			      REGISTER: enum program_register */
 	uint32_t quiet_ms; /* SYNC */
 	uint32_t timeout_ms;
 	uint32_t clause;       /* first of its clauses */
 	uint32_t clause_count; /* 0: none */
-	uint32_t end;	       /* FOREACH, CHUNKS: index behind the body, which
-				  begins with the next step */
+	uint32_t end;	       /* FOREACH, CHUNKS, WHEN: index behind the body,
+				  which begins with the next step */
 };
 
 struct program_console {
@@ -162,7 +180,8 @@ struct program {
 	uint32_t pool_len;
 	uint32_t secrets; /* pool: names, each with a NUL, then an empty one */
 	uint32_t identifies; /* 1: a step `identify` with a serial is there */
-	uint32_t registers;  /* 1: a step `register` is there */
+	uint32_t registers;  /* enum program_register of its step */
+	uint32_t confirms;   /* 1: a step `confirm` is there */
 	struct program_console console;
 	struct program_step steps[PROGRAM_STEPS_MAX];
 	struct program_clause clauses[PROGRAM_CLAUSES_MAX];
@@ -172,8 +191,9 @@ struct program {
 /*
  * Variables that the slot defines before the first step, beside
  * `manifest.NAME`: serial, mac, thing, lot, product, part_number, station,
- * firmware_version, endpoint, template, root_ca, claim_cert, claim_key.
- * claim_key is always secret.
+ * firmware_version, endpoint, endpoint_port, template, root_ca, claim_cert,
+ * claim_key, claim_after (erase or keep), ending (field, bench, proxy),
+ * wifi_ssid, wifi_password. claim_key and wifi_password are always secret.
  */
 bool program_name_given(const char *name);
 /* Their list for messages: "serial, mac, ..., manifest.NAME". */
@@ -192,6 +212,9 @@ int program_parse(struct yaml_document *, struct yaml_node *map,
 /* True when every index and offset lies within the program: before it is
  * run by a process that did not make it. */
 bool program_check(const struct program *);
+
+/* The steps behind it, up to `end`, belong to it. */
+bool program_step_has_body(const struct program_step *);
 
 /* Text of the pool. */
 const char *program_text(const struct program *, uint32_t offset);

@@ -122,10 +122,15 @@ secret_take(void *arg, struct yaml_node *node)
 static void
 secrets_read(struct program_reader *reader, struct yaml_node *map)
 {
+	static char always[][PROGRAM_NAME_LEN] = {
+	    "claim_key", "device_key", "wifi_password"};
 	struct secrets_reader secrets = {.reader = reader};
 	struct program *program = reader->program;
+	size_t i;
 
-	(void)secret_take(&secrets, &(struct yaml_node){.text = "claim_key"});
+	for (i = 0; i < sizeof(always) / sizeof(always[0]); i++)
+		(void)secret_take(
+		    &secrets, &(struct yaml_node){.text = always[i]});
 	(void)yaml_each_text(reader->document, map, "secrets", false,
 	    secret_take, &secrets, reader->problems);
 	secrets.text[secrets.len++] = '\0';

@@ -83,10 +83,43 @@ static void
 register_read(struct program_reader *reader, struct yaml_node *map,
     struct program_step *step)
 {
-	step->text = reader_map_pool(reader, map, "csr", true);
+	static const struct {
+		const char *key;
+		enum program_register what;
+	} kinds[] = {{"csr", REGISTER_CSR}, {"cert", REGISTER_CERT}};
+	const char *keys = reader_map_text(reader, map, "keys", false);
+	size_t i;
+
+	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (yaml_get(map, kinds[i].key) == NULL)
+			continue;
+		if (step->number != REGISTER_NONE || keys != NULL)
+			yaml_problem(reader->document, map, reader->problems,
+			    "accepted is one of csr, cert and keys");
+		step->text = reader_map_pool(reader, map, kinds[i].key, true);
+		step->number = kinds[i].what;
+	}
+	if (keys != NULL && strcmp(keys, "aws") != 0)
+		yaml_problem(reader->document, yaml_get(map, "keys"),
+		    reader->problems, "keys \"%s\"; accepted is aws", keys);
+	if (keys != NULL) {
+		step->number = REGISTER_KEYS;
+		reader_define(reader, map, "device_key");
+	} else if (step->number == REGISTER_NONE) {
+		yaml_problem(reader->document, map, reader->problems,
+		    "accepted is one of csr, cert and keys");
+	}
 	reader_define(reader, map, "device_cert");
 	reader_define(reader, map, "certificate_id");
-	reader->program->registers = 1;
+	reader->program->registers = step->number;
+	yaml_map_finish(reader->document, map, reader->problems);
+}
+
+static void
+confirm_read(struct program_reader *reader, struct yaml_node *map)
+{
+	reader_define(reader, map, "certificate_id");
+	reader->program->confirms = 1;
 	yaml_map_finish(reader->document, map, reader->problems);
 }
 
@@ -191,6 +224,7 @@ static const struct {
     {"set", ACTION_SET, true},
     {"identify", ACTION_IDENTIFY, true},
     {"register", ACTION_REGISTER, true},
+    {"confirm", ACTION_CONFIRM, true},
     {"delay", ACTION_DELAY, false},
     {"baud", ACTION_BAUD, false},
     {"reset", ACTION_RESET, true},
@@ -199,7 +233,7 @@ static const struct {
 };
 enum {
 	ACTIONS = sizeof(actions) / sizeof(actions[0]),
-	ALONE = 8
+	ALONE = 9
 };
 
 /* Which action the map is; -1 with a problem when none or several. */
@@ -224,8 +258,8 @@ action_find(struct program_reader *reader, struct yaml_node *map)
 	if (found < 0)
 		yaml_problem(reader->document, map, reader->problems,
 		    "a step without an action; accepted are sync, send, "
-		    "expect, set, assert, identify, register, delay, baud, "
-		    "reset, foreach, foreach_chunk");
+		    "expect, set, assert, identify, register, confirm, delay, "
+		    "baud, reset, foreach, foreach_chunk");
 	return found;
 }
 
@@ -259,6 +293,9 @@ action_read(struct program_reader *reader, struct yaml_node *map, int which,
 		break;
 	case ACTION_REGISTER:
 		register_read(reader, value, step);
+		break;
+	case ACTION_CONFIRM:
+		confirm_read(reader, value);
 		break;
 	case ACTION_DELAY:
 		step->number = span_get(reader, map, key, 0);
@@ -340,24 +377,73 @@ loop_read(struct program_reader *reader, struct yaml_node *map,
 	step->end = reader->step_count;
 }
 
+/* What stands in the map beside its condition. */
 static void
-step_read(struct program_reader *reader, struct yaml_node *map)
+body_read(struct program_reader *reader, struct yaml_node *map)
 {
 	struct yaml_node *head;
 
-	if (map->kind != YAML_KIND_MAP) {
-		yaml_problem(reader->document, map, reader->problems,
-		    "a step is a map such as {send: \"id\"}");
-		return;
-	}
 	if ((head = yaml_get_map(reader->document, map, "foreach", false,
 		 reader->problems)) != NULL)
 		loop_read(reader, map, head, ACTION_FOREACH);
 	else if ((head = yaml_get_map(reader->document, map, "foreach_chunk",
 		      false, reader->problems)) != NULL)
 		loop_read(reader, map, head, ACTION_CHUNKS);
+	else if (yaml_get(map, "when") != NULL &&
+		 (head = yaml_get(map, "steps")) != NULL)
+		reader_steps(reader, head);
 	else
 		plain_step_read(reader, map);
+}
+
+/* when: ["${a}", "b"] */
+static void
+when_read(struct program_reader *reader, struct yaml_node *map,
+    struct yaml_node *list)
+{
+	struct program_step *step = step_new(reader, map);
+	struct program_clause *clause;
+	const char *values[2] = {NULL, NULL};
+	struct yaml_node *item;
+	size_t i = 0;
+
+	if (step == NULL)
+		return;
+	step->action = ACTION_WHEN;
+	step->timeout_ms = reader->default_timeout_ms;
+	if (list->children != 2)
+		yaml_problem(reader->document, list, reader->problems,
+		    "accepted are two values, which are compared");
+	for (item = list->child; item != NULL && i < 2; item = item->next)
+		values[i++] = reader_scalar(reader, item);
+	clause = reader_clause(reader, list, CLAUSE_EQUALS);
+	if (clause != NULL && values[0] != NULL && values[1] != NULL) {
+		reader_check_text(reader, list, values[0]);
+		reader_check_text(reader, list, values[1]);
+		clause->text = reader_pool(reader, list, values[0]);
+		clause->other = reader_pool(reader, list, values[1]);
+	}
+	step->clause_count = reader->program->clause_count - step->clause;
+	body_read(reader, map);
+	step->end = reader->step_count;
+}
+
+static void
+step_read(struct program_reader *reader, struct yaml_node *map)
+{
+	struct yaml_node *list;
+
+	if (map->kind != YAML_KIND_MAP) {
+		yaml_problem(reader->document, map, reader->problems,
+		    "a step is a map such as {send: \"id\"}");
+		return;
+	}
+	list = yaml_get_list(
+	    reader->document, map, "when", false, reader->problems);
+	if (list != NULL)
+		when_read(reader, map, list);
+	else
+		body_read(reader, map);
 	yaml_map_finish(reader->document, map, reader->problems);
 }
 

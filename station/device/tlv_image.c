@@ -4,8 +4,8 @@
  */
 #include <string.h>
 
+#include "base/secret.h"
 #include "device/inject.h"
-#include "device/secret.h"
 
 enum {
 	TLV_HEADER_LEN = 12, /* magic, flags, 3 zeros, type, subtype, length */

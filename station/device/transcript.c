@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "device/secret.h"
+#include "base/secret.h"
 
 enum {
 	LINE_MAX_LEN = 512,	  /* of escaped bytes on one line */

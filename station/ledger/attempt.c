@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "lot/plan.h"
 
 static const char *const serial_source_names[] = {
     [SERIAL_FROM_DEVICE] = "device",
@@ -31,8 +32,33 @@ serial_source_by_name(const char *name)
 static enum pattern
 pattern_by_name(const char *name)
 {
-	return text_equal(name, pattern_name(PATTERN_CSR)) ? PATTERN_CSR
-							   : PATTERN_CLAIM;
+	int pattern;
+
+	for (pattern = PATTERN_COUNT - 1; pattern > PATTERN_CLAIM; pattern--)
+		if (text_equal(name, pattern_name((enum pattern)pattern)))
+			break;
+	return (enum pattern)pattern;
+}
+
+static enum ending
+ending_by_name(const char *name)
+{
+	int ending;
+
+	for (ending = ENDING_COUNT - 1; ending > ENDING_NONE; ending--)
+		if (text_equal(name, ending_name((enum ending)ending)))
+			break;
+	return (enum ending)ending;
+}
+
+/* A lot of the schema before this one has no plan in its row. */
+static uint32_t
+steps_of(const char *text, enum pattern pattern)
+{
+	if (text[0] != '\0')
+		return plan_read(text);
+	return plan_read(pattern == PATTERN_CSR ? "issue bind write activate"
+						: "inject preregister");
 }
 
 static enum verdict
@@ -85,7 +111,7 @@ attempt_read_before(struct store *store, uint64_t id, uint64_t entry,
     struct attempt *attempt, struct fault *fault)
 {
 	sqlite3_stmt *row;
-	char text[32];
+	char text[32], plan[PLAN_TEXT_LEN];
 	int there;
 
 	memset(attempt, 0, sizeof(*attempt));
@@ -95,7 +121,7 @@ attempt_read_before(struct store *store, uint64_t id, uint64_t entry,
 	    " (SELECT open FROM opening WHERE lot = a.lot"
 	    " ORDER BY entry DESC LIMIT 1),"
 	    " l.pattern, l.serial_from, l.quantity, l.claim_limit,"
-	    " l.first_row, l.rows FROM attempt AS a"
+	    " l.first_row, l.rows, l.ending, l.steps FROM attempt AS a"
 	    " LEFT JOIN lot AS l ON l.id = a.lot"
 	    " LEFT JOIN verdict AS v ON v.attempt = a.id WHERE a.id = ?1",
 	    VALUES(value_integer((int64_t)id)), &row);
@@ -120,6 +146,10 @@ attempt_read_before(struct store *store, uint64_t id, uint64_t entry,
 	attempt->claim_limit = (uint32_t)sqlite3_column_int64(row, 9);
 	attempt->first_row = (uint64_t)sqlite3_column_int64(row, 10);
 	attempt->rows = (uint64_t)sqlite3_column_int64(row, 11);
+	store_text(row, 12, text, sizeof(text));
+	attempt->ending = ending_by_name(text);
+	store_text(row, 13, plan, sizeof(plan));
+	attempt->steps = steps_of(plan, attempt->pattern);
 	store_done(row);
 	return attempt_read_gates(store, entry, attempt) < 0 ? -1 : 1;
 }
@@ -167,13 +197,8 @@ step_read(struct store *store, const struct attempt *attempt,
 	return 1;
 }
 
-const enum intent_kind *
-pattern_demands(enum pattern pattern)
+uint32_t
+attempt_demands(const struct attempt *attempt)
 {
-	static const enum intent_kind claim[] = {
-	    INTENT_INJECT, INTENT_PREREGISTER, INTENT_KIND_COUNT};
-	static const enum intent_kind csr[] = {INTENT_ISSUE, INTENT_WRITE,
-	    INTENT_BIND, INTENT_ACTIVATE, INTENT_KIND_COUNT};
-
-	return pattern == PATTERN_CSR ? csr : claim;
+	return attempt->steps & ~PLAN_STEP(INTENT_STAGE);
 }

@@ -18,6 +18,8 @@ struct attempt {
 	char lot_name[NAME_LEN];
 	bool lot_open;
 	enum pattern pattern;
+	enum ending ending;
+	uint32_t steps; /* that a PASS demands: lot/plan.h */
 	enum serial_source serial_from;
 	uint32_t quantity;
 	uint32_t claim_limit;
@@ -52,6 +54,9 @@ struct step_state {
 	char arn[256];
 	char cloud_state[24];
 };
+/* Records the outcome of an intent, and what follows for certificates. -1. */
+int outcome_record(struct ledger *, const struct attempt *,
+    const struct message_outcome *, uint64_t intent);
 int step_read(struct store *, const struct attempt *, enum intent_kind,
     struct step_state *);
 
@@ -62,10 +67,7 @@ int step_read(struct store *, const struct attempt *, enum intent_kind,
  */
 int step_stands(struct store *, const struct attempt *, enum intent_kind);
 
-/*
- * The lot's pattern demands these of a PASS, in this order; the list ends
- * with INTENT_KIND_COUNT.
- */
-const enum intent_kind *pattern_demands(enum pattern);
+/* What a PASS of this attempt demands: a unit is staged by an earlier one. */
+uint32_t attempt_demands(const struct attempt *);
 
 #endif

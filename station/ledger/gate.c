@@ -25,6 +25,8 @@ struct gate {
 	char mac[MAC_LEN];	   /* told now or earlier in the attempt */
 	struct manifest_entry row; /* id 0: not known yet */
 	struct unit unit;	   /* of the row */
+	bool returns; /* a staged unit comes back: it is counted already */
+	bool issued;  /* and its certificate is there */
 	struct fault *fault;
 };
 
@@ -297,6 +299,37 @@ gate_row(struct gate *gate)
 	return 0;
 }
 
+/*
+ * A unit that was staged comes back for its certificate, which the lot's bulk
+ * registration has brought; one that is reworked begins anew.
+ */
+static int
+gate_staged(struct gate *gate, const struct unit *unit, const char *serial)
+{
+	int64_t issued = 0;
+
+	if (gate->attempt.pattern != PATTERN_BULK)
+		return 0;
+	gate->returns =
+	    unit->state == UNIT_STAGED ||
+	    (unit->attempt == gate->attempt.id && unit->before == UNIT_STAGED);
+	if (store_number(gate->store,
+		"SELECT count(*) FROM gate AS g JOIN outcome AS o"
+		" ON o.attempt = g.attempt AND o.kind = 'issue' AND o.done = 1"
+		" WHERE g.manifest = ?1 AND g.bound = 1 AND o.entry >"
+		" coalesce((SELECT max(entry) FROM disposal"
+		" WHERE manifest = ?1 AND kind = 'rework'), 0)",
+		VALUES(value_integer((int64_t)unit->manifest)), &issued) < 0)
+		return -1;
+	gate->issued = issued > 0;
+	if (gate->returns && !gate->issued)
+		return refuse(gate->fault, CAUSE_NOT_REGISTERED,
+		    "serial %s is staged, and lot %s has not brought its "
+		    "certificate yet: run station bulk %s",
+		    serial, gate->attempt.lot_name, gate->attempt.lot_name);
+	return 0;
+}
+
 /* Whether the board is bound to another serial than the row's. */
 static int
 gate_board_bound(struct gate *gate)
@@ -317,7 +350,7 @@ gate_board_bound(struct gate *gate)
 	if (unit.passed != 0)
 		return refuse_made(gate, &unit, other.serial);
 	if (gate->row.id == 0)
-		return 0;
+		return gate_staged(gate, &unit, other.serial);
 	return refuse(gate->fault, CAUSE_HARDWARE_MISMATCH,
 	    "board %s is bound to serial %s, and not to %s", gate->mac,
 	    other.serial, gate->row.serial);
@@ -372,7 +405,7 @@ gate_unit(struct gate *gate)
 		    unit->mac, gate->mac);
 	if (unit->passed != 0)
 		return refuse_made(gate, unit, serial);
-	return 0;
+	return gate_staged(gate, unit, serial);
 }
 
 static int
@@ -387,13 +420,14 @@ gate_quantity(struct gate *gate)
 	    tally_get(gate->store, gate->attempt.lot, "state",
 		unit_state_name(UNIT_IN_PROGRESS), &busy) != 0)
 		return -1;
-	own = gate->attempt.manifest != 0 ? 1 : 0;
+	own = gate->attempt.manifest != 0 || gate->returns ? 1 : 0;
 	if ((uint64_t)passed + staged + busy - own < gate->attempt.quantity)
 		return 0;
 	return refuse(gate->fault, CAUSE_OVER_QUANTITY,
 	    "lot %s is for %u units: %u are made and %u at work",
-	    gate->attempt.lot_name, gate->attempt.quantity, passed + staged,
-	    busy - own);
+	    gate->attempt.lot_name, gate->attempt.quantity,
+	    passed + staged - (gate->returns ? 1 : 0),
+	    busy - (gate->attempt.manifest != 0 ? 1 : 0));
 }
 
 static int
@@ -447,6 +481,7 @@ gate_answer(struct gate *gate, struct message_gate_done *done)
 {
 	text_copy(done->mac, sizeof(done->mac),
 	    gate->mac[0] != '\0' ? gate->mac : gate->row.mac);
+	done->issued = gate->issued ? 1 : 0;
 	if (gate->row.id == 0) {
 		text_copy(
 		    done->serial, sizeof(done->serial), gate->told->serial);

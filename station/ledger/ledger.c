@@ -43,8 +43,6 @@ static const struct request {
 	ledger_gate},
     {MESSAGE_INTENT, ENTRY_ALWAYS, "intent", sizeof(struct message_intent_done),
 	ledger_intend},
-    {MESSAGE_CLAIM_KEY, ENTRY_ALWAYS, "claim-key", sizeof(struct message_done),
-	ledger_claim_key},
     {MESSAGE_OUTCOME, ENTRY_ALWAYS, "outcome", sizeof(struct message_done),
 	ledger_outcome},
     {MESSAGE_VERDICT, ENTRY_ALWAYS, "verdict",
@@ -55,6 +53,12 @@ static const struct request {
 	ledger_dispose},
     {MESSAGE_OBLIGATION, ENTRY_CARRIED_OUT, "obligation",
 	sizeof(struct message_obligation_done), ledger_oblige},
+    {MESSAGE_ARTICLES, ENTRY_NEVER, "articles",
+	sizeof(struct message_articles_done), ledger_articles},
+    {MESSAGE_BULK_BEGIN, ENTRY_CARRIED_OUT, "bulk-begin",
+	sizeof(struct message_bulk_done), ledger_bulk_begin},
+    {MESSAGE_BULK_RESULT, ENTRY_CARRIED_OUT, "bulk-result",
+	sizeof(struct message_bulk_done), ledger_bulk_result},
 };
 
 static const struct request *
@@ -182,9 +186,24 @@ ledger_refuse(const struct message_header *header, const struct fault *fault,
 	memset(answer, 0, sizeof(*answer));
 	answer->header = *header;
 	answer->header.type = (uint16_t)(header->type + 1);
+	answer->fd = -1;
 	answer->len =
 	    request != NULL ? request->answer_len : sizeof(struct message_done);
 	answer->body.fault = *fault;
+}
+
+int
+ledger_entry_add(struct ledger *ledger, const char *kind)
+{
+	if (store_run(&ledger->store,
+		"INSERT INTO entry (id, at, kind, attempt, sequence, answer)"
+		" VALUES (?1, ?2, ?3, NULL, NULL, ?4)",
+		VALUES(value_integer((int64_t)ledger->entry),
+		    value_integer(ledger->now_ms), value_text(kind),
+		    value_blob("", 0))) != 0)
+		return -1;
+	ledger->last_entry = ledger->entry++;
+	return 0;
 }
 
 /* ---- requests ---- */
@@ -219,6 +238,7 @@ request_carry_out(struct ledger *ledger, const struct request *request,
 		return -1;
 	ledger->now_ms = clock_wall_ms();
 	ledger->entry = ledger->last_entry + 1;
+	ledger->answer_fd = -1;
 	if (request->entry == ENTRY_ALWAYS)
 		found = answer_find(
 		    ledger, &message->header, request->kind, answer);
@@ -228,6 +248,8 @@ request_carry_out(struct ledger *ledger, const struct request *request,
 	    (request->handle(ledger, message, &answer->body) != 0 ||
 		request_record(ledger, request, message, answer) != 0))
 		return -1;
+	answer->fd = ledger->answer_fd;
+	ledger->answer_fd = -1;
 	return store_mark_keep(&ledger->store);
 }
 
@@ -250,6 +272,8 @@ ledger_handle(struct ledger *ledger, const struct message *message,
 	/* Attempt 0 asks for no answer to be kept. */
 	if (request_carry_out(ledger, request, message, answer) == 0)
 		return 0;
+	if (ledger->answer_fd != -1)
+		close(ledger->answer_fd);
 	store_fault(&ledger->store, &fault);
 	ledger_refuse(&message->header, &fault, answer);
 	return store_mark_undo(&ledger->store);

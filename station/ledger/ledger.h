@@ -11,7 +11,7 @@
  *	                   -1: nothing was recorded; ledger_refuse() turns
  *	                       every request into its CAUSE_LEDGER_ERROR
  *
- * GATE, INTENT, CLAIM_KEY, OUTCOME and VERDICT are recorded under (attempt,
+ * GATE, INTENT, OUTCOME and VERDICT are recorded under (attempt,
  * sequence): a resend gets the first answer again and records nothing. The
  * other requests may be repeated without harm: a second BEGIN only makes an
  * attempt that the next start closes.
@@ -44,6 +44,7 @@ struct ledger {
 	uint64_t last_entry;
 	/* Lost with the process; neither decides what is recorded. */
 	uint64_t handed; /* the obligation that is being worked, or 0 */
+	int answer_fd;	 /* of the request that is being handled; or -1 */
 	struct ledger_cursor cursors[LEDGER_CURSORS_MAX];
 	struct lot_image *image; /* scratch for lot_expand */
 };
@@ -52,6 +53,7 @@ struct ledger {
 struct ledger_answer {
 	struct message_header header;
 	size_t len;
+	int fd; /* goes with it, and is closed behind it; or -1 */
 	union {
 		struct fault fault; /* every answer begins with it */
 		struct message_done done;
@@ -64,6 +66,8 @@ struct ledger_answer {
 		struct message_verdict_done verdict;
 		struct message_resolve_done resolve;
 		struct message_obligation_done obligation;
+		struct message_articles_done articles;
+		struct message_bulk_done bulk;
 	} body;
 };
 
@@ -100,12 +104,17 @@ int ledger_count_lot(struct ledger *, const struct message *, void *answer);
 int ledger_begin_attempt(struct ledger *, const struct message *, void *answer);
 int ledger_gate(struct ledger *, const struct message *, void *answer);
 int ledger_intend(struct ledger *, const struct message *, void *answer);
-/* CLAIM_KEY: the intent HANDOUT of the attempt. */
-int ledger_claim_key(struct ledger *, const struct message *, void *answer);
 int ledger_outcome(struct ledger *, const struct message *, void *answer);
 int ledger_judge(struct ledger *, const struct message *, void *answer);
 int ledger_resolve(struct ledger *, const struct message *, void *answer);
 int ledger_dispose(struct ledger *, const struct message *, void *answer);
 int ledger_oblige(struct ledger *, const struct message *, void *answer);
+/* bulk.c; the file of BULK_BEGIN becomes ledger->answer_fd. */
+int ledger_bulk_begin(struct ledger *, const struct message *, void *answer);
+int ledger_bulk_result(struct ledger *, const struct message *, void *answer);
+/* article.c */
+int ledger_articles(struct ledger *, const struct message *, void *answer);
+/* An entry of its own for one of many records of a request. */
+int ledger_entry_add(struct ledger *, const char *kind);
 
 #endif

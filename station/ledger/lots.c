@@ -9,6 +9,7 @@
 #include "ledger/schema.h"
 #include "lot/lot.h"
 #include "lot/manifest.h"
+#include "lot/plan.h"
 #include "ledger/attempt.h"
 
 /* What the file's records already hold of a lot of that name. */
@@ -79,14 +80,17 @@ static int
 lot_add(struct ledger *ledger, const struct lot_image *image, uint64_t lot,
     uint64_t first_row, uint32_t rows)
 {
+	char steps[PLAN_TEXT_LEN];
+
+	plan_write(image->steps, steps);
 	return store_run(&ledger->store,
 	    "INSERT INTO lot (id, entry, name, product, part_number, quantity,"
 	    " pattern, serial_from, cloud, account, endpoint, thing_rule,"
 	    " template, claim_limit, profile, firmware_version, lot_digest,"
 	    " profile_digest, firmware_digest, manifest_digest, frozen,"
-	    " first_row, rows) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,"
-	    " ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,"
-	    " ?22, ?23)",
+	    " first_row, rows, ending, steps) VALUES (?1, ?2, ?3, ?4, ?5, ?6,"
+	    " ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,"
+	    " ?20, ?21, ?22, ?23, ?24, ?25)",
 	    VALUES(value_integer((int64_t)lot),
 		value_integer((int64_t)ledger->entry), value_text(image->name),
 		value_text(image->product), value_text(image->part_number),
@@ -105,7 +109,9 @@ lot_add(struct ledger *ledger, const struct lot_image *image, uint64_t lot,
 		value_digest(&image->firmware_digest),
 		value_digest(&image->manifest_digest),
 		value_text(image->frozen), value_integer((int64_t)first_row),
-		value_integer(rows)));
+		value_integer(rows),
+		value_text(ending_name((enum ending)image->ending)),
+		value_text(steps)));
 }
 
 /* ---- the manifest ---- */
@@ -220,7 +226,13 @@ lot_check(const struct lot_image *image, const struct manifest_view *view,
 		return fault_set(fault, CAUSE_BAD_LOT,
 		    "lot %s: its pattern or serial_from is unknown",
 		    image->name);
-	if (image->pattern == PATTERN_CLAIM && image->claim_limit == 0)
+	if (image->steps == 0)
+		return fault_set(fault, CAUSE_BAD_LOT,
+		    "lot %s: its pattern %s with ending \"%s\" has no steps",
+		    image->name, pattern_name((enum pattern)image->pattern),
+		    ending_name((enum ending)image->ending));
+	if (image->pattern == PATTERN_CLAIM && plan_injects_claim(image) &&
+	    image->claim_limit == 0)
 		return fault_set(fault, CAUSE_BAD_LOT,
 		    "lot %s: pattern claim needs a limit for the hand-outs of "
 		    "the claim key",

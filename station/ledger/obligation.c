@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "ledger/unit.h"
+#include "lot/plan.h"
 
 /* What an obligation is made of; key or certificate id. */
 struct obligation {
@@ -43,6 +44,14 @@ obligation_add(
 	    ledger->now_ms, own->by_key);
 }
 
+/* The lot's own CA signs: what was not answered never left the vault. */
+static bool
+attempt_is_signed(const struct attempt *attempt)
+{
+	return attempt->pattern == PATTERN_JITP ||
+	       attempt->pattern == PATTERN_JITR;
+}
+
 int
 obligation_unanswered(struct ledger *ledger, const struct attempt *attempt)
 {
@@ -50,11 +59,16 @@ obligation_unanswered(struct ledger *ledger, const struct attempt *attempt)
 	sqlite3_stmt *row;
 	int there;
 
+	if (attempt_is_signed(attempt))
+		return 0;
+
 	there = store_row(&ledger->store,
 	    "SELECT i.entry, i.digest, e.at FROM intent AS i"
 	    " JOIN entry AS e ON e.id = i.entry"
 	    " WHERE i.attempt = ?1 AND i.kind = 'issue' AND NOT EXISTS"
-	    " (SELECT 1 FROM outcome AS o WHERE o.intent = i.entry)",
+	    " (SELECT 1 FROM outcome AS o WHERE o.intent = i.entry)"
+	    " AND NOT EXISTS (SELECT 1 FROM obligation AS b"
+	    " WHERE b.intent = i.entry)",
 	    VALUES(value_integer((int64_t)attempt->id)), &row);
 	for (; there == 1; there = store_next(&ledger->store, row)) {
 		memset(&own, 0, sizeof(own));
@@ -63,6 +77,9 @@ obligation_unanswered(struct ledger *ledger, const struct attempt *attempt)
 		own.attempt = attempt->id;
 		own.intent = (uint64_t)sqlite3_column_int64(row, 0);
 		store_digest(row, 1, &own.key);
+		/* AWS deletes what it made a key for and nobody took. */
+		if (digest_is_zero(&own.key))
+			continue;
 		own.by_key = true;
 		own.since_ms = sqlite3_column_int64(row, 2);
 		if (obligation_add(ledger, &own, "unanswered") != 0) {
@@ -95,7 +112,69 @@ obligation_stray(
 	store_digest(row, 0, &own.key);
 	own.since_ms = sqlite3_column_int64(row, 1);
 	store_done(row);
+	if (digest_is_zero(&own.key))
+		return 0;
 	return obligation_add(ledger, &own, "stray");
+}
+
+/* One that is known by its id; once. */
+static int
+obligation_add_id(struct ledger *ledger, const struct attempt *attempt,
+    const char *id, const char *reason)
+{
+	struct obligation own;
+	int64_t there = 0;
+
+	if (store_number(&ledger->store,
+		"SELECT count(*) FROM obligation WHERE manifest = ?1"
+		" AND certificate_id = ?2",
+		VALUES(
+		    value_integer((int64_t)attempt->manifest), value_text(id)),
+		&there) < 0)
+		return -1;
+	if (there > 0)
+		return 0;
+	memset(&own, 0, sizeof(own));
+	own.lot = attempt->lot;
+	own.manifest = attempt->manifest;
+	own.attempt = attempt->id;
+	text_copy(own.certificate_id, sizeof(own.certificate_id), id);
+	own.since_ms = ledger->now_ms;
+	return obligation_add(ledger, &own, reason);
+}
+
+int
+obligation_others(struct ledger *ledger, const struct attempt *attempt,
+    const struct message_outcome *outcome)
+{
+	size_t i;
+
+	for (i = 0; i < OTHERS_MAX; i++)
+		if (outcome->others[i][0] != '\0' &&
+		    strcmp(outcome->others[i], outcome->certificate_id) != 0 &&
+		    obligation_add_id(
+			ledger, attempt, outcome->others[i], "superseded") != 0)
+			return -1;
+	return 0;
+}
+
+int
+obligation_rejected(struct ledger *ledger, const struct attempt *attempt)
+{
+	struct step_state issue;
+
+	/* Nor may one stay that a template made ACTIVE at once. */
+	if (attempt->manifest == 0 ||
+	    (!attempt_is_signed(attempt) &&
+		(attempt->pattern != PATTERN_REGISTER_THING ||
+		    (attempt->steps & PLAN_STEP(INTENT_ACTIVATE)) != 0)))
+		return 0;
+	if (step_read(&ledger->store, attempt, INTENT_ISSUE, &issue) < 0)
+		return -1;
+	if (!issue.carried_out)
+		return 0;
+	return obligation_add_id(
+	    ledger, attempt, issue.certificate_id, "rejected");
 }
 
 /* The outcome of the request that is being handled has no entry yet. */
@@ -110,7 +189,7 @@ obligation_superseded(struct ledger *ledger, uint64_t manifest, uint64_t lot,
 	there = store_row(&ledger->store,
 	    "SELECT o.certificate_id, o.attempt, coalesce(e.at, ?3)"
 	    " FROM gate AS g JOIN outcome AS o ON o.attempt = g.attempt"
-	    " AND o.kind = 'issue' AND o.done = 1"
+	    " AND o.kind IN ('issue', 'confirm') AND o.done = 1"
 	    " LEFT JOIN entry AS e ON e.id = o.entry"
 	    " WHERE g.manifest = ?1 AND g.bound = 1"
 	    " AND o.certificate_id NOT IN ('', ?2)"
@@ -236,7 +315,8 @@ obligation_keep(
 		    "SELECT o.certificate_id FROM obligation AS b"
 		    " JOIN unit AS u ON u.manifest = b.manifest"
 		    " JOIN outcome AS o ON o.attempt = u.passed"
-		    " AND o.kind = 'issue' AND o.done = 1 WHERE b.id = ?1"
+		    " AND o.kind IN ('issue', 'confirm') AND o.done = 1"
+		    " WHERE b.id = ?1 AND o.certificate_id <> ''"
 		    " AND u.state <> 'scrapped'"
 		    " ORDER BY o.entry DESC LIMIT 1",
 		    VALUES(value_integer((int64_t)obligation)), &row);
@@ -247,10 +327,34 @@ obligation_keep(
 	return 0;
 }
 
+/* What the lot's own CA signed is kept as REVOKED: its bytes are needed. */
+static int
+obligation_revoke(
+    struct ledger *ledger, uint64_t obligation, struct message_discard *discard)
+{
+	sqlite3_stmt *row;
+	int there;
+
+	there = store_row(&ledger->store,
+	    "SELECT o.certificate FROM obligation AS b"
+	    " JOIN lot AS l ON l.id = b.lot AND l.pattern IN ('jitp', 'jitr')"
+	    " JOIN outcome AS o ON o.certificate_id = b.certificate_id"
+	    " AND o.kind = 'issue' AND o.certificate <> ''"
+	    " JOIN gate AS g ON g.attempt = o.attempt AND g.bound = 1"
+	    " AND g.manifest = b.manifest WHERE b.id = ?1 LIMIT 1",
+	    VALUES(value_integer((int64_t)obligation)), &row);
+	if (there != 1)
+		return there;
+	store_text(row, 0, discard->revoke, sizeof(discard->revoke));
+	store_done(row);
+	return 0;
+}
+
 /*
  * The next one after the one handed out last, so that one that cannot be
  * discharged does not stop those behind it; never one whose unit is in a
- * slot, where the certificate may be about to be used.
+ * slot, where the certificate may be about to be used, or whose lot is in a
+ * bulk registration.
  */
 static int
 obligation_next(struct ledger *ledger, struct message_obligation_done *done)
@@ -263,6 +367,9 @@ obligation_next(struct ledger *ledger, struct message_obligation_done *done)
 	    " b.since FROM due AS d JOIN obligation AS b"
 	    " ON b.id = d.obligation LEFT JOIN unit AS u"
 	    " ON u.manifest = b.manifest WHERE u.attempt IS NULL"
+	    " AND NOT EXISTS (SELECT 1 FROM bulk AS k WHERE k.lot = b.lot"
+	    " AND NOT EXISTS (SELECT 1 FROM bulk_end AS n"
+	    " WHERE n.bulk = k.id))"
 	    " ORDER BY d.at > ?1, b.id <= ?2, d.at, b.id LIMIT 1",
 	    VALUES(value_integer(ledger->now_ms),
 		value_integer((int64_t)ledger->handed)),
@@ -277,6 +384,8 @@ obligation_next(struct ledger *ledger, struct message_obligation_done *done)
 	store_digest(row, 5, &done->discard.spki);
 	done->discard.since_wall_ms = sqlite3_column_int64(row, 6);
 	store_done(row);
+	if (obligation_revoke(ledger, done->obligation, &done->discard) < 0)
+		return -1;
 	return obligation_keep(ledger, done->obligation, &done->discard);
 }
 

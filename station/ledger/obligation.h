@@ -19,6 +19,12 @@ int obligation_stray(struct ledger *, const struct attempt *, uint64_t intent);
 /* Every certificate issued for the row but `keep`, which may be empty. */
 int obligation_superseded(struct ledger *, uint64_t manifest, uint64_t lot,
     const char *keep, const char *reason);
+/* Certificates of its thing that earlier tries of the unit have left. */
+int obligation_others(
+    struct ledger *, const struct attempt *, const struct message_outcome *);
+/* A unit that did not pass may hold a certificate that its lot's CA signed,
+ * which AWS would take at a connection. */
+int obligation_rejected(struct ledger *, const struct attempt *);
 /* The intent was answered after all. */
 int obligation_answered(struct ledger *, uint64_t intent);
 /* True (1) while a scan for this key may be under way; -1 database. */

@@ -82,8 +82,7 @@ rebuild_verdict(struct store *store, int64_t entry)
 	if (attempt_read_before(store, id, (uint64_t)entry, &attempt, NULL) !=
 	    1)
 		return -1;
-	return binding_verdict(
-	    store, &attempt, attempt.verdict, cause, (uint64_t)entry);
+	return binding_verdict(store, &attempt, attempt.verdict, cause);
 }
 
 static int

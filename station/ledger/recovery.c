@@ -10,6 +10,7 @@
 #include "ledger/ledger.h"
 #include "ledger/manifest.h"
 #include "ledger/unit.h"
+#include "lot/plan.h"
 
 /* The steps of one attempt, and what ended its slot. */
 struct recovery {
@@ -34,6 +35,9 @@ recovery_step(const struct recovery *recovery)
 	    [INTENT_PREREGISTER] = STEP_REGISTER,
 	    [INTENT_ACTIVATE] = STEP_ACTIVATE,
 	    [INTENT_LOCK] = STEP_LOCK,
+	    [INTENT_STAGE] = STEP_REGISTER,
+	    [INTENT_CONFIRM] = STEP_CONFIRM,
+	    [INTENT_ERASE] = STEP_ERASE,
 	};
 	enum step_name last =
 	    recovery->attempt.gated ? STEP_GATE : STEP_PRESENT;
@@ -118,49 +122,88 @@ recovery_pass(struct recovery *recovery)
 	return 0;
 }
 
-static int
-recovery_claim(struct recovery *recovery)
-{
-	const struct step_state *inject = &recovery->steps[INTENT_INJECT];
+/* Steps that only the slot can take, in the order of the journey. */
+static const struct slot_step {
+	enum intent_kind kind;
+	const char *none;    /* it was not begun */
+	const char *unknown; /* it was begun, and nobody knows its end */
+	const char *unsure;  /* it was carried out and not verified */
+} slot_steps[] = {
+    {INTENT_INJECT, "no identity was written", "the injection",
+	"the injection was not verified"},
+    {INTENT_WRITE, "no certificate was written", "the write of its certificate",
+	"the write of its certificate was not verified"},
+    {INTENT_ERASE, "what it was lent was not taken back",
+	"the erasure of what it was lent", "the erasure was not verified"},
+};
 
-	if (!inject->intended)
-		return recovery_close(
-		    recovery, recovery->cause, "no identity was written");
-	if (!inject->answered)
-		return recovery_wait(recovery, "the injection");
-	if (!recovery->stands[INTENT_INJECT])
-		return recovery_close(recovery, recovery->cause,
-		    "the injection was not verified");
-	if (!recovery->stands[INTENT_PREREGISTER]) {
-		recovery->done->action = RESOLVE_PREREGISTER;
-		return 0;
+/* What the cloud can do without the unit, in the order of the journey. */
+static const struct cloud_step {
+	enum intent_kind kind;
+	enum resolve_action action;
+} cloud_steps[] = {
+    {INTENT_PREREGISTER, RESOLVE_PREREGISTER},
+    {INTENT_BIND, RESOLVE_BIND},
+    {INTENT_ACTIVATE, RESOLVE_ACTIVATE},
+    {INTENT_CONFIRM, RESOLVE_CONFIRM},
+};
+
+static bool
+recovery_lacks(const struct recovery *recovery, enum intent_kind kind)
+{
+	return (attempt_demands(&recovery->attempt) & PLAN_STEP(kind)) != 0 &&
+	       !recovery->stands[kind];
+}
+
+/* 0: the unit has all that it is to have; 1: the verdict is given. */
+static int
+recovery_slot_steps(struct recovery *recovery)
+{
+	const struct step_state *state;
+	size_t i;
+
+	for (i = 0; i < sizeof(slot_steps) / sizeof(slot_steps[0]); i++) {
+		state = &recovery->steps[slot_steps[i].kind];
+		if (!recovery_lacks(recovery, slot_steps[i].kind))
+			continue;
+		if (state->intended && !state->answered)
+			recovery_wait(recovery, slot_steps[i].unknown);
+		else
+			recovery_close(recovery, recovery->cause,
+			    state->intended ? slot_steps[i].unsure
+					    : slot_steps[i].none);
+		return 1;
 	}
-	return recovery_pass(recovery);
+	return 0;
 }
 
 static int
-recovery_csr(struct recovery *recovery)
+recovery_next(struct recovery *recovery)
 {
 	const struct step_state *issue = &recovery->steps[INTENT_ISSUE];
-	const struct step_state *write = &recovery->steps[INTENT_WRITE];
+	const struct step_state *stage = &recovery->steps[INTENT_STAGE];
+	size_t i;
 
-	if (!write->intended && issue->intended && !issue->answered)
+	if (stage->intended && recovery->stands[INTENT_STAGE])
+		return recovery_close(recovery, CAUSE_STAGED,
+		    "its request for a certificate is recorded");
+	if (issue->intended && !issue->answered)
 		return recovery_close(recovery, recovery->cause,
 		    "a certificate may have been issued; nothing was written");
-	if (!write->intended)
-		return recovery_close(
-		    recovery, recovery->cause, "no certificate was written");
-	if (!write->answered)
-		return recovery_wait(recovery, "the write of its certificate");
-	if (!recovery->stands[INTENT_ISSUE] || !recovery->stands[INTENT_WRITE])
-		return recovery_close(recovery, recovery->cause,
-		    "the write of its certificate was not verified");
-	if (!recovery->stands[INTENT_BIND]) {
-		recovery->done->action = RESOLVE_BIND;
+	if (recovery_slot_steps(recovery) != 0)
 		return 0;
-	}
-	if (!recovery->stands[INTENT_ACTIVATE]) {
-		recovery->done->action = RESOLVE_ACTIVATE;
+	/* What is registered only, and was not, needs its unit. */
+	if (recovery_lacks(recovery, INTENT_ISSUE))
+		return recovery_close(
+		    recovery, recovery->cause, "no certificate was registered");
+	for (i = 0; i < sizeof(cloud_steps) / sizeof(cloud_steps[0]); i++) {
+		if (!recovery_lacks(recovery, cloud_steps[i].kind))
+			continue;
+		if (cloud_steps[i].kind == INTENT_CONFIRM &&
+		    !recovery->steps[INTENT_CONFIRM].intended)
+			return recovery_close(recovery, recovery->cause,
+			    "its first connection was not awaited yet");
+		recovery->done->action = cloud_steps[i].action;
 		return 0;
 	}
 	return recovery_pass(recovery);
@@ -248,7 +291,5 @@ ledger_resolve(
 	if (recovery.attempt.manifest == 0)
 		return recovery_close(
 		    &recovery, recovery.cause, "no identity was written");
-	return recovery.attempt.pattern == PATTERN_CSR
-		   ? recovery_csr(&recovery)
-		   : recovery_claim(&recovery);
+	return recovery_next(&recovery);
 }

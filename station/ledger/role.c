@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/channel.h"
@@ -45,6 +46,8 @@ batch_refuse(struct service *service, size_t count)
 		log_error("%s; requests are refused", fault.text);
 	service->failing = true;
 	for (i = 0; i < count; i++) {
+		if (service->answers[i].fd != -1)
+			close(service->answers[i].fd);
 		header = service->answers[i].header;
 		header.type = (uint16_t)(header.type - 1);
 		ledger_refuse(&header, &fault, &service->answers[i]);
@@ -100,14 +103,21 @@ batch_handle(struct service *service)
 static int
 batch_answer(struct service *service, size_t count)
 {
+	struct ledger_answer *answer;
+	bool failed = false;
 	size_t i;
 
-	for (i = 0; i < count; i++)
-		if (channel_send(&service->channel, &service->answers[i].header,
-			&service->answers[i].body, service->answers[i].len,
-			NULL, 0) != 0)
-			return -1;
-	return 0;
+	for (i = 0; i < count; i++) {
+		answer = &service->answers[i];
+		if (!failed)
+			failed =
+			    channel_send(&service->channel, &answer->header,
+				&answer->body, answer->len, &answer->fd,
+				answer->fd != -1 ? 1 : 0) != 0;
+		if (answer->fd != -1)
+			close(answer->fd);
+	}
+	return failed ? -1 : 0;
 }
 
 static void

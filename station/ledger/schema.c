@@ -22,7 +22,10 @@ static const char record_tables[] =
     " firmware_version TEXT NOT NULL, lot_digest BLOB NOT NULL,"
     " profile_digest BLOB NOT NULL, firmware_digest BLOB NOT NULL,"
     " manifest_digest BLOB NOT NULL, frozen TEXT NOT NULL,"
-    " first_row INTEGER NOT NULL, rows INTEGER NOT NULL) STRICT;"
+    " first_row INTEGER NOT NULL, rows INTEGER NOT NULL,"
+    " ending TEXT NOT NULL DEFAULT '',"
+    /* lot/plan.h: what a PASS demands */
+    " steps TEXT NOT NULL DEFAULT '') STRICT;"
     "CREATE TABLE opening (entry INTEGER PRIMARY KEY,"
     " lot INTEGER NOT NULL REFERENCES lot (id), open INTEGER NOT NULL,"
     " operator TEXT NOT NULL, program BLOB) STRICT;"
@@ -85,6 +88,23 @@ static const char record_tables[] =
     " obligation INTEGER NOT NULL REFERENCES obligation (id),"
     " clean INTEGER NOT NULL, closed INTEGER NOT NULL) STRICT;";
 
+/* Bulk registrations: the intents of their units' certificates have the note
+ * "bulk ID". One without an end is under way. */
+static const char bulk_tables[] =
+    "CREATE TABLE bulk (id INTEGER PRIMARY KEY, entry INTEGER NOT NULL,"
+    " lot INTEGER NOT NULL REFERENCES lot (id), key TEXT NOT NULL UNIQUE,"
+    " operator TEXT NOT NULL) STRICT;"
+    "CREATE TABLE bulk_end (entry INTEGER PRIMARY KEY,"
+    " bulk INTEGER NOT NULL UNIQUE REFERENCES bulk (id),"
+    " task TEXT NOT NULL, status TEXT NOT NULL, issued INTEGER NOT NULL,"
+    " refused INTEGER NOT NULL) STRICT;"
+    "CREATE INDEX intent_bulk ON intent (note) WHERE note LIKE 'bulk %';";
+
+/* What the schema before this one lacks. */
+static const char from_1[] =
+    "ALTER TABLE lot ADD COLUMN ending TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE lot ADD COLUMN steps TEXT NOT NULL DEFAULT '';";
+
 /* What the records amount to; ledger/rebuild.c computes it again. */
 static const char computed_tables[] =
     /* one row a manifest row that is not missing. state: enum unit_state
@@ -114,7 +134,7 @@ static const char computed_tables[] =
 
 static const char *const append_only[] = {"entry", "lot", "opening", "manifest",
     "attempt", "gate", "intent", "outcome", "verdict", "disposal", "obligation",
-    "search"};
+    "search", "bulk", "bulk_end"};
 
 static const char index_serial[] =
     "CREATE UNIQUE INDEX manifest_serial ON manifest (serial)";
@@ -158,6 +178,7 @@ schema_create(struct store *store)
 	    "PRAGMA application_id = %d; PRAGMA user_version = %d",
 	    SCHEMA_APPLICATION, SCHEMA_VERSION);
 	if (store_script(store, record_tables) != 0 ||
+	    store_script(store, bulk_tables) != 0 ||
 	    store_script(store, computed_tables) != 0 ||
 	    schema_manifest_indexes(store, true) != 0 ||
 	    store_script(store, sql) != 0)
@@ -167,6 +188,24 @@ schema_create(struct store *store)
 			goto out;
 	return store_commit(store);
 out:
+	store_rollback(store);
+	return -1;
+}
+
+static int
+schema_upgrade(struct store *store)
+{
+	char sql[64];
+
+	if (store_begin(store) != 0)
+		return -1;
+	snprintf(sql, sizeof(sql), "PRAGMA user_version = %d", SCHEMA_VERSION);
+	if (store_script(store, from_1) == 0 &&
+	    store_script(store, bulk_tables) == 0 &&
+	    schema_guard(store, "bulk") == 0 &&
+	    schema_guard(store, "bulk_end") == 0 &&
+	    store_script(store, sql) == 0)
+		return store_commit(store);
 	store_rollback(store);
 	return -1;
 }
@@ -210,12 +249,19 @@ schema_open(struct store *store, bool read_only, struct fault *fault)
 		    "%s was written by a newer station (schema %lld, this one "
 		    "knows %d): install that version again",
 		    store->path, (long long)version, SCHEMA_VERSION);
-	if (version < SCHEMA_VERSION)
+	if (version < 1)
 		return fault_set(fault, CAUSE_LEDGER_ERROR,
 		    "%s has the unknown schema %lld", store->path,
 		    (long long)version);
+	if (read_only && version < SCHEMA_VERSION)
+		return fault_set(fault, CAUSE_LEDGER_ERROR,
+		    "%s has the schema of an older station: a stationd of "
+		    "this version brings it up to date when it opens it",
+		    store->path);
 	if (read_only)
 		return 0;
+	if (version < SCHEMA_VERSION && schema_upgrade(store) != 0)
+		return store_fault(store, fault);
 	if (schema_quick_check(store, text, sizeof(text)) != 0)
 		return store_fault(store, fault);
 	if (strcmp(text, "ok") != 0)

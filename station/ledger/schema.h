@@ -18,7 +18,7 @@
 
 enum {
 	SCHEMA_APPLICATION = 0x53544c31, /* "STL1", PRAGMA application_id */
-	SCHEMA_VERSION = 1,		 /* PRAGMA user_version */
+	SCHEMA_VERSION = 2,		 /* PRAGMA user_version */
 };
 
 /*

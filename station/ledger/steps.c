@@ -10,33 +10,47 @@
 #include "ledger/manifest.h"
 #include "ledger/obligation.h"
 #include "ledger/unit.h"
+#include "lot/plan.h"
 
 /*
- * What must be carried out (verified, where it can be) before each step:
- * bit k stands for the intent of kind k. `patterns`: bit p for those that
- * have the step at all. FLASH alone may come before a serial is bound.
+ * What must be carried out (verified, where it can be) before each step, as
+ * far as the lot demands it at all: bit k stands for the intent of kind k.
  */
-#define NEED(kind) (1U << (kind))
-#define CLAIM	   (1U << PATTERN_CLAIM)
-#define CSR	   (1U << PATTERN_CSR)
+#define NEED(kind) PLAN_STEP(kind)
 
-static const struct step_rule {
-	uint32_t patterns;
-	uint32_t needs;
-	bool unbound;
-} rules[INTENT_KIND_COUNT] = {
-    [INTENT_FLASH] = {CLAIM | CSR, 0, true},
-    [INTENT_HANDOUT] = {CLAIM, 0, false},
-    [INTENT_INJECT] = {CLAIM, 0, false},
-    [INTENT_PREREGISTER] = {CLAIM, NEED(INTENT_INJECT), false},
-    [INTENT_ISSUE] = {CSR, 0, false},
-    [INTENT_BIND] = {CSR, NEED(INTENT_ISSUE), false},
-    [INTENT_WRITE] = {CSR, NEED(INTENT_ISSUE), false},
+static const uint32_t rules[INTENT_KIND_COUNT] = {
+    [INTENT_PREREGISTER] = NEED(INTENT_INJECT),
+    [INTENT_BIND] = NEED(INTENT_ISSUE),
+    [INTENT_WRITE] = NEED(INTENT_ISSUE),
     /* A certificate is inactive until its unit has it. */
-    [INTENT_ACTIVATE] = {CSR,
-	NEED(INTENT_ISSUE) | NEED(INTENT_BIND) | NEED(INTENT_WRITE), false},
-    [INTENT_LOCK] = {CLAIM | CSR, 0, false},
+    [INTENT_ACTIVATE] = NEED(INTENT_PREREGISTER) | NEED(INTENT_ISSUE) |
+			NEED(INTENT_BIND) | NEED(INTENT_WRITE),
+    [INTENT_CONFIRM] = NEED(INTENT_INJECT) | NEED(INTENT_PREREGISTER) |
+		       NEED(INTENT_ISSUE) | NEED(INTENT_WRITE),
+    [INTENT_ERASE] = NEED(INTENT_CONFIRM),
+    /* Locking comes last: it cannot be undone. */
+    [INTENT_LOCK] = UINT32_MAX,
 };
+
+/* What must stand before the step, in this attempt. */
+static uint32_t
+step_rests_on(const struct attempt *attempt, enum intent_kind kind)
+{
+	return rules[kind] & attempt_demands(attempt) & ~NEED(kind);
+}
+
+/* Steps that a lot may have beside those that its PASS demands. */
+static bool
+step_belongs(const struct attempt *attempt, enum intent_kind kind)
+{
+	if (kind == INTENT_FLASH || kind == INTENT_LOCK)
+		return true;
+	if (kind == INTENT_HANDOUT)
+		return (attempt->steps &
+			   (NEED(INTENT_INJECT) | NEED(INTENT_ERASE))) != 0 ||
+		       attempt->ending == ENDING_PROXY;
+	return (attempt->steps & NEED(kind)) != 0;
+}
 
 static int
 step_refused(struct fault *fault, enum intent_kind kind,
@@ -59,7 +73,7 @@ step_stands(
 	if (!state.done)
 		return 0;
 	for (under = 0; under < INTENT_KIND_COUNT; under++) {
-		if ((rules[kind].needs & NEED(under)) == 0)
+		if ((step_rests_on(attempt, kind) & NEED(under)) == 0)
 			continue;
 		if (step_read(store, attempt, (enum intent_kind)under, &base) <
 		    0)
@@ -128,27 +142,24 @@ static int
 step_allowed(struct store *store, const struct attempt *attempt,
     enum intent_kind kind, struct fault *fault)
 {
-	const struct step_rule *rule = &rules[kind];
-	const enum intent_kind *demand;
-	uint32_t needs = rule->needs;
+	uint32_t needs = step_rests_on(attempt, kind);
 	int needed, result;
 
+	if (kind == INTENT_CONFIRM && attempt->verdict == VERDICT_PASS)
+		return 0; /* a first article, at its first connection */
 	if (attempt->verdict != VERDICT_NONE)
 		return step_refused(
 		    fault, kind, attempt, "it has its verdict already");
 	if (!attempt->gated)
 		return step_refused(
 		    fault, kind, attempt, "the gate has not let it through");
-	if (!rule->unbound && attempt->manifest == 0)
+	/* Flashing alone may come before a serial is bound. */
+	if (kind != INTENT_FLASH && attempt->manifest == 0)
 		return step_refused(
 		    fault, kind, attempt, "no serial is bound to it");
-	if ((rule->patterns & (1U << attempt->pattern)) == 0)
+	if (!step_belongs(attempt, kind))
 		return step_refused(
 		    fault, kind, attempt, "the lot's pattern has no such step");
-	/* Locking comes last: it cannot be undone. */
-	demand = pattern_demands(attempt->pattern);
-	for (; kind == INTENT_LOCK && *demand != INTENT_KIND_COUNT; demand++)
-		needs |= NEED(*demand);
 	result = step_flashed(store, attempt, kind, fault);
 	for (needed = 0; result == 0 && needed < INTENT_KIND_COUNT; needed++)
 		if ((needs & NEED(needed)) != 0)
@@ -167,7 +178,8 @@ handout_allowed(
 
 	if (tally_get(store, attempt->lot, "handout", "", &used) != 0)
 		return -1;
-	if (used < attempt->claim_limit)
+	/* 0: what is handed out is the unit's own, or a network's password. */
+	if (attempt->claim_limit == 0 || used < attempt->claim_limit)
 		return 0;
 	fault_set(fault, CAUSE_CLAIM_EXHAUSTED,
 	    "lot %s: the claim key was handed out %u times, and its limit is "
@@ -200,6 +212,8 @@ key_allowed(struct ledger *ledger, const struct attempt *attempt,
 	bool own, passed;
 	int there;
 
+	if (digest_is_zero(key))
+		return 0; /* AWS makes it */
 	there = store_row(&ledger->store,
 	    "SELECT k.manifest = ?2 AND k.mac = ?3, k.passed IS NOT NULL,"
 	    " m.serial, k.mac FROM unit_key AS k"
@@ -260,6 +274,8 @@ issue_known(struct ledger *ledger, const struct attempt *attempt,
 	sqlite3_stmt *row;
 	int there;
 
+	if (digest_is_zero(key))
+		return 0;
 	if (store_number(store,
 		"SELECT coalesce(min(e.at), 0) FROM intent AS i"
 		" JOIN entry AS e ON e.id = i.entry WHERE i.kind = 'issue'"
@@ -336,22 +352,6 @@ ledger_intend(
 	    (enum intent_kind)body->kind, &body->digest, body->note, done);
 }
 
-int
-ledger_claim_key(
-    struct ledger *ledger, const struct message *request, void *answer)
-{
-	static const struct digest none;
-	struct message_done *done = answer;
-	struct message_intent_done intent;
-	int result;
-
-	memset(&intent, 0, sizeof(intent));
-	result = intent_record(ledger, request->header.attempt, INTENT_HANDOUT,
-	    &none, "", &intent);
-	done->fault = intent.fault;
-	return result;
-}
-
 /* ---- outcomes ---- */
 
 /* 0 when it can be recorded; 1 with a fault. */
@@ -424,6 +424,23 @@ outcome_late(
 	    issue.certificate_id, "late");
 }
 
+int
+outcome_record(struct ledger *ledger, const struct attempt *attempt,
+    const struct message_outcome *body, uint64_t intent)
+{
+	if (outcome_insert(ledger, attempt, body, intent) != 0)
+		return -1;
+	if (body->kind == INTENT_CONFIRM &&
+	    obligation_others(ledger, attempt, body) != 0)
+		return -1;
+	if (body->kind == INTENT_ISSUE && body->stray > 0 &&
+	    obligation_stray(ledger, attempt, intent) < 0)
+		return -1;
+	if (body->kind != INTENT_ISSUE || body->done == 0)
+		return 0;
+	return outcome_late(ledger, attempt, intent);
+}
+
 /*
  * Outcomes are taken also after the verdict: what is known to have happened
  * is recorded whenever it becomes known.
@@ -451,12 +468,5 @@ ledger_outcome(
 		return -1;
 	if (outcome_check(&attempt, body, &state, &done->fault) != 0)
 		return 0;
-	if (outcome_insert(ledger, &attempt, body, state.intent) != 0)
-		return -1;
-	if (body->kind == INTENT_ISSUE && body->stray > 0 &&
-	    obligation_stray(ledger, &attempt, state.intent) < 0)
-		return -1;
-	if (body->kind != INTENT_ISSUE || body->done == 0)
-		return 0;
-	return outcome_late(ledger, &attempt, state.intent);
+	return outcome_record(ledger, &attempt, body, state.intent);
 }

@@ -36,7 +36,8 @@ bool
 intent_is_identity(enum intent_kind kind)
 {
 	return kind == INTENT_INJECT || kind == INTENT_ISSUE ||
-	       kind == INTENT_WRITE;
+	       kind == INTENT_STAGE || kind == INTENT_WRITE ||
+	       kind == INTENT_ERASE;
 }
 
 static void
@@ -194,7 +195,8 @@ binding_intent(struct store *store, const struct attempt *attempt,
 
 	if (kind == INTENT_HANDOUT)
 		return tally_add(store, attempt->lot, "handout", "", 1);
-	if (kind == INTENT_ISSUE &&
+	/* A key that AWS is to make is not known yet. */
+	if (kind == INTENT_ISSUE && !digest_is_zero(digest) &&
 	    store_run(store,
 		"INSERT INTO unit_key (digest, manifest, mac)"
 		" VALUES (?1, ?2, ?3) ON CONFLICT (digest) DO NOTHING",
@@ -264,22 +266,10 @@ binding_judge(struct store *store, const struct attempt *attempt,
 }
 
 static int
-binding_pass(struct store *store, const struct attempt *attempt,
-    struct unit *unit, uint64_t entry)
+binding_pass(
+    struct store *store, const struct attempt *attempt, struct unit *unit)
 {
-	int64_t staged = 0;
-
-	/* Only what was known at the verdict counts, also when the tables
-	 * are computed again. */
-	if (store_number(store,
-		"SELECT cloud_state = 'STAGED' FROM outcome"
-		" WHERE attempt = ?1 AND entry < ?2 AND cloud_state <> ''"
-		" ORDER BY entry DESC LIMIT 1",
-		VALUES(value_integer((int64_t)attempt->id),
-		    value_integer((int64_t)entry)),
-		&staged) < 0)
-		return -1;
-	unit->state = staged != 0 ? UNIT_STAGED : UNIT_PASSED;
+	unit->state = UNIT_PASSED;
 	unit->passed = attempt->id;
 	return store_run(store,
 	    "UPDATE unit_key SET passed = ?1 WHERE manifest = ?2"
@@ -291,7 +281,7 @@ binding_pass(struct store *store, const struct attempt *attempt,
 
 int
 binding_verdict(struct store *store, const struct attempt *attempt,
-    enum verdict verdict, const char *cause, uint64_t entry)
+    enum verdict verdict, const char *cause)
 {
 	const char *name = verdict_name(verdict);
 	struct unit unit;
@@ -312,8 +302,17 @@ binding_verdict(struct store *store, const struct attempt *attempt,
 		return 0; /* disposed of while it was under way */
 	unit.attempt = 0;
 	if (verdict == VERDICT_PASS) {
-		if (binding_pass(store, attempt, &unit, entry) != 0)
+		if (binding_pass(store, attempt, &unit) != 0)
 			return -1;
+		return unit_save(store, &unit);
+	}
+	if (verdict == VERDICT_STAGED) {
+		unit.state = UNIT_STAGED;
+		return unit_save(store, &unit);
+	}
+	/* What the unit lost by this cannot be given to it again. */
+	if (text_equal(cause, fault_row(CAUSE_CLAIM_EXPIRED)->name)) {
+		unit.state = UNIT_QUARANTINED;
 		return unit_save(store, &unit);
 	}
 	unit.state =

@@ -56,8 +56,8 @@ int binding_lease(
 int binding_intent(struct store *, const struct attempt *, enum intent_kind,
     const struct digest *);
 /* The lease ends: the row is passed, kept or returned. */
-int binding_verdict(struct store *, const struct attempt *, enum verdict,
-    const char *cause, uint64_t entry);
+int binding_verdict(
+    struct store *, const struct attempt *, enum verdict, const char *cause);
 int binding_disposal(
     struct store *, uint64_t manifest, uint64_t lot, enum dispose_kind);
 /* An obligation is open until a search closes it. by_key: it follows from a

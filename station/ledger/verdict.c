@@ -8,15 +8,16 @@
 #include "ledger/manifest.h"
 #include "ledger/obligation.h"
 #include "ledger/unit.h"
+#include "lot/plan.h"
 
 /* 0 when all that the pattern demands is there; 1 with a fault; -1. */
 static int
 pass_allowed(
     struct store *store, const struct attempt *attempt, struct fault *fault)
 {
-	const enum intent_kind *demand;
+	uint32_t demands = attempt_demands(attempt);
 	struct step_state state;
-	int stands;
+	int stands, kind;
 
 	if (attempt->manifest == 0) {
 		fault_set(fault, CAUSE_INTERNAL,
@@ -24,16 +25,18 @@ pass_allowed(
 		    (unsigned long long)attempt->id);
 		return 1;
 	}
-	for (demand = pattern_demands(attempt->pattern);
-	     *demand != INTENT_KIND_COUNT; demand++) {
-		stands = step_stands(store, attempt, *demand);
+	for (kind = 0; kind < INTENT_KIND_COUNT; kind++) {
+		if ((demands & PLAN_STEP(kind)) == 0)
+			continue;
+		stands = step_stands(store, attempt, (enum intent_kind)kind);
 		if (stands < 0)
 			return -1;
 		if (stands == 1)
 			continue;
 		fault_set(fault, CAUSE_INTERNAL,
 		    "attempt %llu cannot pass: %s is not done and verified",
-		    (unsigned long long)attempt->id, intent_name(*demand));
+		    (unsigned long long)attempt->id,
+		    intent_name((enum intent_kind)kind));
 		return 1;
 	}
 	if (step_read(store, attempt, INTENT_LOCK, &state) < 0)
@@ -42,6 +45,22 @@ pass_allowed(
 		return 0;
 	fault_set(fault, CAUSE_INTERNAL,
 	    "attempt %llu cannot pass: its lock was begun and not finished",
+	    (unsigned long long)attempt->id);
+	return 1;
+}
+
+static int
+stage_allowed(
+    struct store *store, const struct attempt *attempt, struct fault *fault)
+{
+	int stands = step_stands(store, attempt, INTENT_STAGE);
+
+	if (stands < 0)
+		return -1;
+	if (stands == 1)
+		return 0;
+	fault_set(fault, CAUSE_INTERNAL,
+	    "attempt %llu cannot be staged: its request is not recorded",
 	    (unsigned long long)attempt->id);
 	return 1;
 }
@@ -66,7 +85,7 @@ verdict_allowed(struct store *store, const struct attempt *attempt,
 		    (unsigned long long)attempt->id);
 		return 1;
 	}
-	if (body->verdict != VERDICT_PASS)
+	if (body->verdict != VERDICT_PASS && body->verdict != VERDICT_STAGED)
 		return 0;
 	if (unit_find(store, attempt->manifest, attempt->lot, &unit) < 0)
 		return -1;
@@ -77,23 +96,33 @@ verdict_allowed(struct store *store, const struct attempt *attempt,
 		    (unsigned long long)attempt->id, attempt->serial);
 		return 1;
 	}
-	return pass_allowed(store, attempt, fault);
+	return body->verdict == VERDICT_PASS
+		   ? pass_allowed(store, attempt, fault)
+		   : stage_allowed(store, attempt, fault);
 }
 
 static int
 verdict_certificates(
     struct ledger *ledger, const struct attempt *attempt, enum verdict verdict)
 {
-	struct step_state issue;
+	enum intent_kind holds = (attempt->steps & PLAN_STEP(INTENT_ISSUE)) != 0
+				     ? INTENT_ISSUE
+				     : INTENT_CONFIRM;
+	struct step_state step;
 
+	/* A staged unit's certificate is asked for later, by the lot. */
+	if (verdict == VERDICT_STAGED)
+		return 0;
 	if (obligation_unanswered(ledger, attempt) != 0)
 		return -1;
-	if (verdict != VERDICT_PASS || attempt->pattern != PATTERN_CSR)
-		return 0;
-	if (step_read(&ledger->store, attempt, INTENT_ISSUE, &issue) < 0)
+	if (verdict != VERDICT_PASS)
+		return obligation_rejected(ledger, attempt);
+	if (step_read(&ledger->store, attempt, holds, &step) < 0)
 		return -1;
+	if (step.certificate_id[0] == '\0')
+		return 0; /* it will get one out in the field */
 	return obligation_superseded(ledger, attempt->manifest, attempt->lot,
-	    issue.certificate_id, "superseded");
+	    step.certificate_id, "superseded");
 }
 
 static int
@@ -116,8 +145,7 @@ verdict_record(struct ledger *ledger, const struct attempt *attempt,
 		    value_integer(body->unverified != 0))) != 0)
 		return -1;
 	manifest_row_freed(ledger, attempt->lot, attempt->manifest);
-	if (binding_verdict(
-		&ledger->store, attempt, verdict, cause, ledger->entry) != 0)
+	if (binding_verdict(&ledger->store, attempt, verdict, cause) != 0)
 		return -1;
 	return verdict_certificates(ledger, attempt, verdict);
 }

@@ -134,15 +134,57 @@ rate_takt_ms(const struct line *line)
 	return rate == 0 ? 0 : HOUR_MS / rate;
 }
 
+/* A hold that passes stops no lot: whoever follows one goes on waiting. */
+static void
+hold(struct line *line, const char *reason, bool passes)
+{
+	line->held = true;
+	line->hold_passes = passes;
+	text_copy(line->hold_reason, sizeof(line->hold_reason), reason);
+	board_note(line, RING_ERROR, "the line is held: %s", reason);
+	if (!passes)
+		board_lots_stopped(line, reason);
+}
+
 void
 line_hold(struct line *line, const char *reason)
 {
-	if (line->held)
+	/* One that passes becomes one that somebody has to release. */
+	if (!line->held || line->hold_passes)
+		hold(line, reason, false);
+}
+
+bool
+line_is_lapsed(const struct line *line)
+{
+	return line->cloud.state == CLOUD_STATE_LAPSED;
+}
+
+void
+line_hold_fault(struct line *line, const struct fault *fault, int64_t since_ms)
+{
+	if (fault->cause == CAUSE_CLOUD_CREDENTIALS &&
+	    (line_is_lapsed(line) || since_ms < line->lapse_ended_ms))
 		return;
-	line->held = true;
-	text_copy(line->hold_reason, sizeof(line->hold_reason), reason);
-	board_note(line, RING_ERROR, "the line is held: %s", reason);
-	board_lots_stopped(line, reason);
+	line_hold(line, fault->text);
+}
+
+void
+line_cloud_changed(struct line *line, const struct message_cloud_state *state)
+{
+	bool lapsed = line_is_lapsed(line);
+
+	line->cloud = *state;
+	if (line_is_lapsed(line) && !lapsed && !line->held) {
+		hold(line, state->text, true);
+	} else if (line_is_lapsed(line) && line->hold_passes) {
+		text_copy(
+		    line->hold_reason, sizeof(line->hold_reason), state->text);
+	} else if (lapsed && !line_is_lapsed(line)) {
+		line->lapse_ended_ms = clock_monotonic_ms();
+		if (line->hold_passes)
+			line_release(line);
+	}
 }
 
 void
@@ -152,9 +194,11 @@ line_release(struct line *line)
 
 	if (!line->held)
 		return;
-	line->held = false;
+	/* Who releases the line has looked at what rang. */
+	if (!line->hold_passes)
+		alarm_reset(line);
+	line->held = line->hold_passes = false;
 	line->hold_reason[0] = '\0';
-	alarm_reset(line);
 	board_note(line, RING_NOTICE, "the line is released");
 	for (i = 0; i < line->config->slot_count; i++)
 		slot_consider(&line->slots[i]);

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "lot/plan.h"
 
 enum {
 	SLOT_QUEUE = 64,
@@ -67,6 +68,7 @@ slot_consider(struct board_slot *slot)
 		return;
 	if (line->held || line->draining || !line->ledger_ready ||
 	    slot->lot == NULL || slot->lot->stage != LOT_STAGE_OPEN ||
+	    article_holds(slot->lot) ||
 	    slot->lot->image->serial_from == SERIAL_FROM_SCAN)
 		return;
 	attempt_begin(slot, slot->lot, slot->lot->image->name,
@@ -234,7 +236,7 @@ process_start(struct attempt *attempt)
 	memset(&spawn, 0, sizeof(spawn));
 	spawn.role = ROLE_SLOT;
 	spawn.slot = slot->index;
-	spawn.vault_pair = attempt->lot->image->pattern == PATTERN_CLAIM;
+	spawn.vault_pair = plan_needs_secret(attempt->lot->image);
 	snprintf(spawn.transcript, sizeof(spawn.transcript),
 	    "attempt-%08llu.log", (unsigned long long)attempt->id);
 	text_copy(spawn.port, sizeof(spawn.port), slot->node);
@@ -477,7 +479,8 @@ verdict_done(void *arg, struct message *answer)
 		/* What stops every unit is not tried on the next one. */
 		if (fault_row(attempt->verdict.fault.cause)->class ==
 		    FAULT_CLASS_LINE)
-			line_hold(line, attempt->verdict.fault.text);
+			line_hold_fault(line, &attempt->verdict.fault,
+			    attempt->began_ms);
 		if (attempt->lot != NULL)
 			lot_counted(attempt->lot);
 	}

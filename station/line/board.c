@@ -128,12 +128,20 @@ lot_json(const struct line *line, const struct open_lot *lot,
 	put_text(object, "state", open ? "open" : "closed");
 	put_text(object, "pattern",
 	    image == NULL ? "" : pattern_name((enum pattern)image->pattern));
+	put_text(object, "ending",
+	    image == NULL ? "" : ending_name((enum ending)image->ending));
 	put_text(object, "product", image == NULL ? "" : image->product);
 	put_text(
 	    object, "part_number", image == NULL ? "" : image->part_number);
 	put_text(object, "firmware_version",
 	    image == NULL ? "" : image->firmware_version);
 	counts_put(object, row != NULL ? &row->counts : &lot->counts);
+	if (image != NULL && image->first_article != 0) {
+		put_number(object, "first_article", image->first_article);
+		put_number(object, "first_article_connected",
+		    lot->articles_done ? image->first_article
+				       : lot->articles_confirmed);
+	}
 	return object;
 }
 
@@ -246,6 +254,7 @@ cloud_text(const struct line *line)
 	    [CLOUD_STATE_UP] = "up",
 	    [CLOUD_STATE_SLOW] = "slow",
 	    [CLOUD_STATE_DOWN] = "down",
+	    [CLOUD_STATE_LAPSED] = "down",
 	};
 
 	if (!line->peers[ROLE_CLOUD].up || line->cloud.state >= 3)
@@ -271,6 +280,7 @@ board_snapshot(struct line *line)
 	put_text(object, "cloud", cloud_text(line));
 	put_text(object, "cloud_text", line->cloud.text);
 	put(object, "held", json_boolean(line->held));
+	put(object, "hold_passes", json_boolean(line->hold_passes));
 	put_text(object, "hold_reason", line->hold_reason);
 	put(object, "alarm", alarm_json(line));
 	put_number(object, "units_per_hour", rate_units_per_hour(line));

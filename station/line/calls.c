@@ -46,10 +46,7 @@ call_must_wait(const struct line *line, const struct call *call)
 		lot = &line->lots[i];
 		if (lot->stage != LOT_STAGE_OPEN)
 			continue;
-		if (call->target == ROLE_CLOUD && !lot->cloud_ready)
-			return true;
-		if (call->target == ROLE_VAULT && !lot->key_ready &&
-		    lot->image->pattern == PATTERN_CLAIM)
+		if (!lot_role_ready(lot, call->target))
 			return true;
 	}
 	return false;
@@ -153,6 +150,21 @@ calls_forget(struct line *line, void *arg)
 			call->done = NULL;
 }
 
+void
+calls_withdraw(struct line *line, uint16_t type, const void *arg)
+{
+	struct call **at = &line->calls, *call;
+
+	while ((call = *at) != NULL) {
+		if (call->header.type != type || call->arg != arg) {
+			at = &call->next;
+			continue;
+		}
+		*at = call->next;
+		call_free(call);
+	}
+}
+
 /*
  * Only an answer to a call that is still open, from the role it was made
  * to, is looked at; everything else is a late or repeated one.
@@ -196,8 +208,12 @@ peer_message(struct peer *peer, struct message *message)
 	case MESSAGE_CLOUD_STATE:
 		if (peer->role != ROLE_CLOUD)
 			break;
-		memcpy(&line->cloud, message->body.bytes, sizeof(line->cloud));
+		line_cloud_changed(line, (const void *)message->body.bytes);
 		board_changed(line);
+		break;
+	case MESSAGE_TOOL:
+		if (peer->role == ROLE_CLOUD)
+			tool_start(line, message);
 		break;
 	case MESSAGE_LEDGER_READY:
 		if (peer->role == ROLE_LEDGER)
@@ -216,6 +232,9 @@ peer_down(struct peer *peer)
 	peer->watch = NULL;
 	channel_close(&peer->channel);
 	peer->up = false;
+	/* Its end of the pair went with it. */
+	if (peer->role == ROLE_VAULT || peer->role == ROLE_CLOUD)
+		peer->line->join.done = false;
 	if (peer->role == ROLE_PARENT) {
 		/* Nobody is left to work for: every role ends by end-of-file.
 		 */
@@ -278,6 +297,7 @@ peer_up(struct line *line, enum role role, int fd, uint32_t starts)
 {
 	struct peer *peer = &line->peers[role];
 	struct call *call;
+	bool keeps_keys = role == ROLE_VAULT || role == ROLE_HSM;
 
 	if (peer->up)
 		peer_down(peer);
@@ -295,12 +315,11 @@ peer_up(struct line *line, enum role role, int fd, uint32_t starts)
 		restarts_count(peer);
 	for (call = line->calls; call != NULL; call = call->next)
 		if (call->target == role ||
-		    (role == ROLE_VAULT &&
-			call->header.type == MESSAGE_OPEN_KEY))
+		    (keeps_keys && call->header.type == MESSAGE_OPEN_KEY))
 			call->sent = false; /* its answer died with it */
-	if (role == ROLE_CLOUD || role == ROLE_VAULT)
+	if (role == ROLE_CLOUD || keeps_keys)
 		lot_role_up(line, role);
-	if (role == ROLE_VAULT)
+	if (keeps_keys)
 		calls_flush(line, ROLE_PARENT);
 	calls_flush(line, role);
 	board_changed(line);

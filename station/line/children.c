@@ -1,12 +1,10 @@
 #include "line/children.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,6 +12,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "line/job.h"
+#include "line/keepers.h"
 #include "line/spawn.h"
 
 enum {
@@ -21,8 +20,6 @@ enum {
 	BACK_OFF_MOST_MS = 10000,
 	HEALTHY_MS = 60000, /* a role that lived so long starts afresh */
 	LINE_QUEUE = 512,
-	VAULT_QUEUE = 256,
-	KEY_FILE_MAX = 64 * 1024,
 };
 
 static struct child *
@@ -73,42 +70,39 @@ children_tell_line(struct children *children, uint16_t type, uint32_t sequence,
 /* ---- the roles that live always ---- */
 
 static void role_restart(void *arg);
-static void vault_ready(void *arg, short revents);
 
-static int
-vault_join(struct children *children, int pair[2])
+/* Both keep keys, and hear of them from the parent. */
+static struct keeper *
+keeper_of(struct children *children, enum role role)
 {
-	if (children->vault_watch != NULL) {
-		loop_unwatch(children->loop, children->vault_watch);
-		children->vault_watch = NULL;
-		channel_close(&children->vault);
-	}
-	if (channel_pair(pair) == -1)
-		return -1;
-	channel_open(&children->vault, pair[0], "vault", VAULT_QUEUE);
-	children->vault_watch =
-	    loop_watch(children->loop, pair[0], POLLIN, vault_ready, children);
-	return children->vault_watch == NULL ? -1 : 0;
+	if (role == ROLE_VAULT)
+		return &children->vault;
+	return role == ROLE_HSM ? &children->hsm : NULL;
 }
 
 static int
 role_start(struct children *children, enum role role, struct fault *fault)
 {
 	struct child_role *entry = &children->roles[role];
+	struct keeper *keeper = keeper_of(children, role);
 	struct message_role_up up = {.role = role};
 	struct spawn_fds fds;
-	int pair[2] = {-1, -1}, private_pair[2] = {-1, -1};
+	int pair[2] = {-1, -1}, keeper_end = -1;
 	pid_t pid = -1;
 
 	spawn_fds_clear(&fds);
 	if (channel_pair(pair) == -1 ||
-	    (role == ROLE_VAULT && vault_join(children, private_pair) == -1)) {
+	    (keeper != NULL && keeper_open(keeper, &keeper_end) == -1)) {
 		fault_set_errno(fault, CAUSE_INTERNAL, errno, "socket pair");
 		goto out;
 	}
 	fds.fd[ROLE_FD_CHANNEL] = pair[1];
 	fds.fd[ROLE_FD_CONFIG] = children->config_fd;
-	fds.fd[ROLE_FD_FIRST] = private_pair[1];
+	fds.fd[ROLE_FD_FIRST] = keeper_end;
+	if (role == ROLE_HSM) {
+		fds.fd[ROLE_FD_CONFIG] = -1;
+		fds.fd[ROLE_FD_JOB] = children->token_fd;
+	}
 	pid = spawn_role(role_name(role), &fds, fault);
 	if (pid == -1 || children_add(children, role, 0, pid) == -1)
 		goto out;
@@ -121,8 +115,8 @@ out:
 		close(pair[0]);
 	if (pair[1] != -1)
 		close(pair[1]);
-	if (private_pair[1] != -1)
-		close(private_pair[1]);
+	if (keeper_end != -1)
+		close(keeper_end);
 	return pid == -1 ? -1 : 0;
 }
 
@@ -167,69 +161,6 @@ role_restart(void *arg)
 	}
 }
 
-/* ---- keys: opened here, read by the vault, seen by nobody else ---- */
-
-static void
-handle_open_key(struct children *children, const struct message *message)
-{
-	const struct message_open_key *request =
-	    (const void *)message->body.bytes;
-	struct message_header header = message->header;
-	struct message_done answer;
-	struct stat status;
-	int fd = open(request->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-
-	memset(&answer, 0, sizeof(answer));
-	if (fd == -1)
-		fault_set_errno(&answer.fault, CAUSE_VAULT_ERROR, errno, "%s",
-		    request->path);
-	else if (fstat(fd, &status) == -1 || !S_ISREG(status.st_mode) ||
-		 status.st_size > KEY_FILE_MAX)
-		fault_set(&answer.fault, CAUSE_VAULT_ERROR,
-		    "%s is not a key file", request->path);
-	else {
-		header.type = MESSAGE_VAULT_KEY;
-		if (children->vault_watch == NULL ||
-		    channel_send(&children->vault, &header, request,
-			sizeof(*request), &fd, 1) == -1)
-			fault_set(&answer.fault, CAUSE_ROLE_DOWN,
-			    "the vault is not up");
-	}
-	if (answer.fault.cause != CAUSE_NONE)
-		children_tell_line(children, MESSAGE_OPEN_KEY_DONE,
-		    message->header.sequence, message->header.attempt, &answer,
-		    sizeof(answer), NULL, 0);
-	if (fd != -1)
-		close(fd);
-}
-
-static void
-vault_ready(void *arg, short revents)
-{
-	struct children *children = arg;
-	struct message message;
-	int got;
-
-	(void)revents;
-	channel_flush(&children->vault);
-	while ((got = channel_receive(&children->vault, &message)) == 1) {
-		if (message.header.type == MESSAGE_VAULT_KEY_DONE)
-			children_tell_line(children, MESSAGE_OPEN_KEY_DONE,
-			    message.header.sequence, message.header.attempt,
-			    message.body.bytes, message.len, NULL, 0);
-		message_close_fds(&message);
-	}
-	if (got == -1) {
-		/* SIGCHLD brings the vault back; until then it is away. */
-		loop_unwatch(children->loop, children->vault_watch);
-		children->vault_watch = NULL;
-		channel_close(&children->vault);
-		return;
-	}
-	loop_watch_events(
-	    children->vault_watch, channel_events(&children->vault));
-}
-
 /* ---- the line's requests ---- */
 
 static void
@@ -258,7 +189,13 @@ line_ready(void *arg, short revents)
 			job_spawn(children, &message);
 			break;
 		case MESSAGE_OPEN_KEY:
-			handle_open_key(children, &message);
+			keepers_open_key(children, &message);
+			break;
+		case MESSAGE_KEYS_FORGET:
+			keepers_forget(children, &message);
+			break;
+		case MESSAGE_JOIN:
+			keepers_join_cloud(children, &message);
 			break;
 		case MESSAGE_KILL:
 			handle_kill(children, &message);
@@ -306,13 +243,47 @@ line_start(struct children *children, struct fault *fault)
 		   : 0;
 }
 
+/* Makes the hsm's job where station.yaml names a PKCS #11 module. */
+static int
+token_prepare(struct children *children, struct fault *fault)
+{
+	const struct station_config *config = children->config;
+	struct role_token token;
+
+	_Static_assert((int)TOKEN_PATHS_MAX == (int)PKCS11_PATHS_MAX,
+	    "all paths of the configuration reach the hsm");
+	children->token_fd = -1;
+	if (config->pkcs11_module[0] == '\0')
+		return 0;
+	memset(&token, 0, sizeof(token));
+	memcpy(token.module, config->pkcs11_module, sizeof(token.module));
+	memcpy(token.paths, config->pkcs11_paths, sizeof(token.paths));
+	token.path_count = config->pkcs11_path_count;
+	children->token_fd = file_seal("token", &token, sizeof(token), fault);
+	return children->token_fd == -1 ? -1 : 0;
+}
+
+static int
+lasting_start(struct children *children, enum role role, struct fault *fault)
+{
+	struct child_role *entry = &children->roles[role];
+
+	entry->children = children;
+	entry->role = role;
+	entry->back_off_ms = BACK_OFF_FIRST_MS;
+	entry->timer = loop_timer(children->loop, role_restart, entry);
+	if (entry->timer == NULL)
+		return fault_set(fault, CAUSE_INTERNAL, "out of memory");
+	return role_start(children, role, fault);
+}
+
 int
 children_start(struct children *children, struct loop *loop,
     const struct station_config *config, int config_fd, int listen_fd,
     void (*line_gone)(void *arg, int status), void *arg, struct fault *fault)
 {
 	static const enum role lasting[] = {
-	    ROLE_LEDGER, ROLE_VAULT, ROLE_CLOUD};
+	    ROLE_LEDGER, ROLE_VAULT, ROLE_CLOUD, ROLE_HSM};
 	size_t i;
 
 	memset(children, 0, sizeof(*children));
@@ -324,23 +295,16 @@ children_start(struct children *children, struct loop *loop,
 	children->arg = arg;
 	children->line.fd = -1;
 	children->started = true;
+	keepers_init(children);
 	for (i = 0; i < SLOTS_MAX; i++)
 		port_claim_init(&children->ports[i]);
-	if (line_start(children, fault) == -1)
+	if (token_prepare(children, fault) == -1 ||
+	    line_start(children, fault) == -1)
 		return -1;
-	for (i = 0; i < sizeof(lasting) / sizeof(lasting[0]); i++) {
-		struct child_role *entry = &children->roles[lasting[i]];
-
-		entry->children = children;
-		entry->role = lasting[i];
-		entry->back_off_ms = BACK_OFF_FIRST_MS;
-		entry->timer = loop_timer(loop, role_restart, entry);
-		if (entry->timer == NULL)
-			return fault_set(
-			    fault, CAUSE_INTERNAL, "out of memory");
-		if (role_start(children, lasting[i], fault) == -1)
+	for (i = 0; i < sizeof(lasting) / sizeof(lasting[0]); i++)
+		if ((lasting[i] != ROLE_HSM || children->token_fd != -1) &&
+		    lasting_start(children, lasting[i], fault) == -1)
 			return -1;
-	}
 	return 0;
 }
 
@@ -381,7 +345,8 @@ child_ended(struct children *children, struct child *child, int status)
 		return;
 	children_tell_line(
 	    children, MESSAGE_EXITED, 0, 0, &exited, sizeof(exited), NULL, 0);
-	if (role == ROLE_LEDGER || role == ROLE_CLOUD || role == ROLE_VAULT)
+	if (role == ROLE_LEDGER || role == ROLE_CLOUD || role == ROLE_VAULT ||
+	    role == ROLE_HSM)
 		role_later(&children->roles[role]);
 }
 
@@ -431,8 +396,10 @@ children_end(struct children *children)
 		return;
 	children->ending = true;
 	channel_close(&children->line);
-	if (children->vault_watch != NULL)
-		channel_close(&children->vault);
+	keeper_close(&children->vault);
+	keeper_close(&children->hsm);
+	if (children->token_fd != -1)
+		close(children->token_fd);
 	while (children_left(children)) {
 		pid = waitpid(-1, NULL, WNOHANG);
 		child = pid > 0 ? child_find(children, pid) : NULL;

@@ -25,7 +25,7 @@ struct child {
 	pid_t pid;
 };
 
-/* One of ledger, cloud, vault: lives always. */
+/* One of ledger, cloud, vault, hsm: lives always. */
 struct child_role {
 	uint32_t starts;
 	struct loop_timer *timer; /* until it is started again */
@@ -35,12 +35,22 @@ struct child_role {
 	enum role role;
 };
 
+/* The parent's channel to a role that keeps keys: vault or hsm. */
+struct keeper {
+	struct children *children;
+	enum role role;
+	struct channel channel;
+	struct loop_watch *watch; /* null: the role is not there */
+};
+
 struct children {
 	struct loop *loop;
 	const struct station_config *config; /* borrowed */
 	int config_fd, listen_fd;	     /* borrowed */
-	struct channel line, vault;
-	struct loop_watch *line_watch, *vault_watch;
+	int token_fd; /* the hsm's job, or -1 when the station has no token */
+	struct channel line;
+	struct loop_watch *line_watch;
+	struct keeper vault, hsm;
 	struct child list[CHILDREN_MAX];
 	struct child_role roles[ROLE_COUNT];
 	struct port_claim ports[SLOTS_MAX];
@@ -49,8 +59,8 @@ struct children {
 	bool started, ending;
 };
 
-/* Starts line, ledger, cloud and vault. line_gone is called when the line
- * role has ended. */
+/* Starts line, ledger, cloud, vault, and hsm where a token is configured.
+ * line_gone is called when the line role has ended. */
 int children_start(struct children *, struct loop *,
     const struct station_config *, int config_fd, int listen_fd,
     void (*line_gone)(void *arg, int status), void *arg, struct fault *);

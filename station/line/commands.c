@@ -165,6 +165,25 @@ handle_lot_show(struct control_request *request, void *arg)
 		listing_start(arg, request, name);
 }
 
+static void
+handle_bulk(struct control_request *request, void *arg)
+{
+	struct line *line = arg;
+	const char *name = control_request_need(request, "lot", NAME_LEN);
+	struct open_lot *lot;
+	struct fault fault;
+
+	if (name == NULL)
+		return;
+	lot = lot_find(line, name);
+	if (lot != NULL && lot->stage == LOT_STAGE_OPEN) {
+		bulk_start(lot, operator_of(request), request);
+		return;
+	}
+	fault_set(&fault, CAUSE_LOT_NOT_OPEN, "lot %s is not open", name);
+	control_reply_fault(request, &fault);
+}
+
 /* ---- one unit ---- */
 
 static void
@@ -197,6 +216,12 @@ handle_make(struct control_request *request, void *arg)
 		    "slot %s is held; `station release` puts it back into "
 		    "service",
 		    slot->config->name);
+	else if (lot_find(line, name) != NULL &&
+		 lot_find(line, name)->stage == LOT_STAGE_OPEN &&
+		 article_holds(lot_find(line, name)))
+		fault_set(&fault, CAUSE_LINE_HELD,
+		    "lot %s waits until its first articles have connected",
+		    name);
 	else if (!slot->present)
 		fault_set(&fault, CAUSE_UNPLUGGED, "slot %s is empty",
 		    slot->config->name);
@@ -550,6 +575,7 @@ const struct control_command line_commands[] = {
     {"lot-list", CONTROL_ACCESS_READ, handle_lot_list},
     {"lot-show", CONTROL_ACCESS_READ, handle_lot_show},
     {"make", CONTROL_ACCESS_WRITE, handle_make},
+    {"bulk", CONTROL_ACCESS_WRITE, handle_bulk},
     {"abort", CONTROL_ACCESS_WRITE, handle_abort},
     {"acknowledge", CONTROL_ACCESS_WRITE, handle_acknowledge},
     {"hold", CONTROL_ACCESS_WRITE, handle_hold},

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "line/keepers.h"
 #include "line/spawn.h"
 
 static int
@@ -66,9 +67,8 @@ slot_vault_pair(struct children *children, uint64_t attempt, int *slot_end,
 	if (channel_pair(pair) == -1)
 		return fault_set_errno(
 		    fault, CAUSE_INTERNAL, errno, "socket pair");
-	if (children->vault_watch == NULL ||
-	    channel_send(&children->vault, &header, NULL, 0, &pair[0], 1) ==
-		-1) {
+	if (keeper_send(&children->vault, &header, NULL, 0, &pair[0], 1) ==
+	    -1) {
 		close(pair[0]);
 		close(pair[1]);
 		return fault_set(fault, CAUSE_ROLE_DOWN, "the vault is not up");
@@ -132,6 +132,10 @@ job_start(struct children *children, const struct message *message,
 		goto out;
 	if (request->role == ROLE_REPORT && message->fd_count == 1)
 		fds.fd[ROLE_FD_FIRST] = message->fds[0];
+	if (request->role == ROLE_TOOL && message->fd_count == 2) {
+		fds.fd[ROLE_FD_FIRST] = message->fds[0];
+		fds.fd[ROLE_FD_JOB] = message->fds[1];
+	}
 	pid = spawn_role(role_name((enum role)request->role), &fds, fault);
 	if (pid != -1 && children_add(children, (enum role)request->role,
 			     request->slot, pid) == -1) {
@@ -164,7 +168,7 @@ job_spawn(struct children *children, const struct message *message)
 	answer.role = request->role;
 	answer.slot = request->slot;
 	if (request->role != ROLE_SLOT && request->role != ROLE_LOAD &&
-	    request->role != ROLE_REPORT)
+	    request->role != ROLE_REPORT && request->role != ROLE_TOOL)
 		fault_set(&answer.fault, CAUSE_INTERNAL, "bad role");
 	else if (channel_pair(pair) == -1)
 		fault_set_errno(

@@ -8,8 +8,14 @@
  *	calls.c     requests to other roles, repeated when a role comes back
  *	presence.c  which slots have a unit in them
  *	lots.c      opening, restoring and closing lots
+ *	lot_keys.c  a lot's keys for vault and hsm, the pair of vault and cloud
  *	attempt.c   beginning an attempt, its slot process, its end
- *	journey.c   what the slot asks for, routed to ledger, cloud and vault
+ *	journey.c   what the slot asks for
+ *	flow.c      its requests with an effect outside: intent and outcome
+ *	effect.c    the effect itself, in cloud or vault
+ *	article.c   the first units of a lot, which must connect before more
+ *	bulk.c      registering a lot's staged units
+ *	tool.c      external commands for the cloud role
  *	recover.c   attempts that have no slot any more
  *	alarm.c     the failure alarm and the rate of units
  *	board.c     the snapshot for screens, events for clients
@@ -43,7 +49,7 @@ typedef void call_done(void *arg, struct message *answer);
 
 struct call {
 	struct call *next;
-	enum role target; /* LEDGER, CLOUD, VAULT or PARENT */
+	enum role target; /* LEDGER, CLOUD, VAULT, HSM or PARENT */
 	struct message_header header;
 	int64_t timeout_ms; /* from each sending on; 0 none */
 	bool sent;	    /* to the role's present process */
@@ -55,7 +61,7 @@ struct call {
 	void *arg;
 };
 
-struct peer { /* ledger, cloud, vault, parent */
+struct peer { /* ledger, cloud, vault, hsm, parent */
 	struct line *line;
 	enum role role;
 	struct channel channel;
@@ -72,7 +78,7 @@ enum lot_stage {
 	LOT_STAGE_NONE,
 	LOT_STAGE_LOADING, /* the load role reads and freezes it */
 	LOT_STAGE_CLOUD,   /* the cloud checks the account */
-	LOT_STAGE_KEY,	   /* the vault reads the claim key */
+	LOT_STAGE_KEY,	   /* vault and hsm get its keys */
 	LOT_STAGE_LEDGER,  /* the ledger takes it in */
 	LOT_STAGE_OPEN,
 };
@@ -83,13 +89,20 @@ struct open_lot {
 	enum lot_stage stage;
 	uint64_t id;   /* the ledger's */
 	bool restored; /* was open when the daemon started: stays open */
-	bool cloud_ready, key_ready;
+	bool cloud_ready;
+	uint32_t keys_ready; /* bit k: the keeper of enum key_kind k has it */
+	uint32_t key_asked;  /* enum key_kind of the open OPEN_KEY call */
 	char folder[PATH_LEN];
 	char operator[NAME_LEN];
 	int image_fd, firmware_fd, manifest_fd;
 	const struct lot_image *image; /* mapped */
 	struct lot_counts counts;
 	bool complete_told;
+	/* article.c */
+	uint32_t articles_confirmed;
+	bool articles_done, articles_asked;
+	struct loop_timer *article_timer;
+	struct bulk_job *bulk;		 /* bulk.c; or null */
 	struct control_request *request; /* a client that waits, or null */
 	struct loop_timer *timer;	 /* to try again for a restored lot */
 	/* the load role at work */
@@ -140,6 +153,10 @@ struct flow {
 	struct message_register bind;
 	struct message_outcome outcome;
 	struct message_issue_done issue_done;
+	struct message_claim_done claim_done;
+	struct message_confirm_done confirm_done;
+	struct fault refusal; /* told to the slot when it is recorded */
+	char known_arn[256];
 };
 
 struct attempt {
@@ -163,6 +180,8 @@ struct attempt {
 	bool verdict_waits;
 	uint32_t verdict_sequence;
 	bool recovered; /* begun in an earlier life of the daemon */
+	bool article;	/* passed long ago; awaits its first connection */
+	int64_t claim_expires_ms; /* wall clock; 0: its claim does not */
 	bool resolving;
 	uint32_t resolve_tries;
 	struct loop_timer *timer;
@@ -191,6 +210,13 @@ struct log_entry {
 	char text[200];
 };
 
+/* The private pair of vault and cloud. */
+struct join {
+	struct line *line;
+	bool done;		  /* both present processes have their ends */
+	struct loop_timer *timer; /* to try again */
+};
+
 struct line {
 	struct loop *loop;
 	const struct station_config *config;
@@ -203,9 +229,13 @@ struct line {
 	struct attempt *attempts;
 	struct digest program;
 	bool ledger_ready, draining;
+	struct join join;
 	bool held;
-	char hold_reason[128];
+	bool hold_passes; /* it ends with the lapse of the credentials */
+	char hold_reason[200];
 	struct message_cloud_state cloud;
+	int64_t lapse_ended_ms;	 /* the latest; 0: there was none */
+	struct line_tool *tools; /* tool.c */
 	/* alarm.c */
 	struct {
 		uint8_t failed[ALARM_WINDOW_MAX]; /* 1 failure, 0 success */
@@ -246,6 +276,8 @@ bool call_is_open(const struct line *, uint16_t type, const void *arg);
 void call_fault(const struct message *answer, struct fault *);
 /* Drops the calls of an argument that is about to be freed. */
 void calls_forget(struct line *, void *arg);
+/* Takes back calls of that type, so that none is sent again either. */
+void calls_withdraw(struct line *, uint16_t type, const void *arg);
 
 /* presence.c */
 int presence_start(struct line *, struct fault *);
@@ -262,12 +294,29 @@ void lots_restore(struct line *);
 void lot_close(struct line *, struct open_lot *, struct control_request *);
 /* Free slots take up the lot; waiting units begin. */
 void lots_assign(struct line *);
+/* A role that lost what it knew is there again. */
 void lot_role_up(struct line *, enum role);
+/* The lot's keys are all where they belong, or one of them cannot be. */
+void lot_keys_end(struct open_lot *, enum role, const struct fault *);
 void lot_load_exited(struct line *, pid_t);
 json_t *
 lot_json(const struct line *, const struct open_lot *, const struct lot_row *);
 /* Its counts are new: tells subscribers when it is complete. */
 void lot_counted(struct open_lot *);
+
+/* lot_keys.c */
+/* Who signs the units' certificates of a lot with a CA: VAULT or HSM. */
+enum role lot_signer(const struct lot_image *);
+/* Gives the next key that is missing; lot_keys_end when none is. */
+void lot_keys_send(struct open_lot *);
+/* That role was started anew and has no keys of the lot. */
+void lot_keys_lost(struct open_lot *, enum role);
+/* The lot is closed: its keys are forgotten. */
+void lot_keys_forget(struct open_lot *);
+/* The role knows all that it needs to work for the lot. */
+bool lot_role_ready(const struct open_lot *, enum role);
+/* Joins vault and cloud as soon as both are there. */
+void line_join(struct line *);
 
 /* attempt.c */
 /* Begins when the slot has a unit, nothing holds it and a lot is there. */
@@ -288,9 +337,35 @@ void slot_absent(struct board_slot *);
 /* journey.c */
 /* A message of the slot's process. */
 void journey_message(struct attempt *, struct message *);
+
+/* flow.c */
+void flow_start(struct attempt *, enum intent_kind, const struct digest *);
 /* Runs the flow of a kind without a slot; then recover_next. */
-void journey_resume(
+void flow_resume(
     struct attempt *, enum intent_kind, const struct message_register *);
+/*
+ * True when there is no process any more that waits for the answer: what
+ * becomes of the attempt is its last word's or the recovery's to say.
+ */
+bool flow_orphaned(struct attempt *, const struct fault *);
+void slot_answer(struct attempt *, const void *body, size_t len);
+/* What the slot asked last was its verdict. */
+void verdict_take(struct attempt *);
+
+/* article.c */
+/* True while a lot's first units must connect before more are made. */
+bool article_holds(const struct open_lot *);
+/* The lot's counts are new, or it was opened. */
+void article_consider(struct open_lot *);
+void article_ended(struct attempt *, const struct fault *);
+
+/* bulk.c */
+void
+bulk_start(struct open_lot *, const char *operator, struct control_request *);
+
+/* tool.c */
+/* The cloud role asks for a credential_process; answers it in the end. */
+void tool_start(struct line *, const struct message *);
 
 /* recover.c */
 /* The ledger is there: lots and attempts of an earlier life. */
@@ -306,7 +381,15 @@ void alarm_sums(const struct line *, uint32_t *failures, uint32_t *successes);
 uint32_t rate_units_per_hour(const struct line *);
 uint32_t rate_takt_ms(const struct line *);
 void line_hold(struct line *, const char *reason);
+/*
+ * Holds for a fault of something that began at since_ms. What a lapse of the
+ * cloud's credentials failed holds the line no longer than the lapse.
+ */
+void line_hold_fault(struct line *, const struct fault *, int64_t since_ms);
 void line_release(struct line *);
+/* The cloud's state is new: a lapse holds the line, its end releases it. */
+void line_cloud_changed(struct line *, const struct message_cloud_state *);
+bool line_is_lapsed(const struct line *);
 
 /* board.c */
 void board_changed(struct line *);

@@ -1,6 +1,6 @@
 /*
  * A lot's opening: the load role reads and freezes it, the cloud checks its
- * account, the vault reads its claim key, and only then the ledger takes it
+ * account, vault and hsm get its keys, and only then the ledger takes it
  * in. What was open when the daemon ended is restored from its frozen copy
  * in the same steps; a restored lot is not given up because the cloud is
  * away.
@@ -69,16 +69,20 @@ static void
 lot_clear(struct open_lot *lot)
 {
 	struct line *line = lot->line;
-	struct attempt *attempt;
+	struct attempt *attempt, *next;
 	uint32_t index = lot->index;
 	size_t i;
 
 	for (i = 0; i < SLOTS_MAX; i++)
 		if (line->slots[i].lot == lot)
 			line->slots[i].lot = NULL;
-	for (attempt = line->attempts; attempt != NULL; attempt = attempt->next)
-		if (attempt->lot == lot)
+	for (attempt = line->attempts; attempt != NULL; attempt = next) {
+		next = attempt->next;
+		if (attempt->lot == lot && attempt->article)
+			attempt_free(attempt);
+		else if (attempt->lot == lot)
 			attempt->lot = NULL; /* judged; its process ends */
+	}
 	calls_forget(line, lot);
 	load_end(lot);
 	if (lot->image != NULL)
@@ -91,17 +95,22 @@ lot_clear(struct open_lot *lot)
 		close(lot->manifest_fd);
 	if (lot->timer != NULL)
 		loop_timer_free(line->loop, lot->timer);
+	if (lot->article_timer != NULL)
+		loop_timer_free(line->loop, lot->article_timer);
 	memset(lot, 0, sizeof(*lot));
 	lot->line = line;
 	lot->index = index;
 	lot->image_fd = lot->firmware_fd = lot->manifest_fd = -1;
 }
 
+/* No role keeps anything of a lot that is closed. */
 static void
-lot_forget_in_cloud(struct open_lot *lot)
+lot_forget_in_roles(struct open_lot *lot)
 {
 	struct message_cloud_lot close_it = {.lot = lot->index, .close = 1};
 
+	lot_keys_forget(lot);
+	calls_withdraw(lot->line, MESSAGE_CLOUD_LOT, lot);
 	peer_tell(lot->line, ROLE_CLOUD, MESSAGE_CLOUD_LOT, &close_it,
 	    sizeof(close_it));
 }
@@ -159,7 +168,7 @@ lot_failed(
 		lot_try_later(lot);
 		return;
 	}
-	lot_forget_in_cloud(lot);
+	lot_forget_in_roles(lot);
 	lot_clear(lot);
 }
 
@@ -180,12 +189,15 @@ introduced(struct open_lot *lot, enum role role, const struct fault *fault)
 	board_note(
 	    lot->line, RING_ERROR, "lot %s: %s", lot->image->name, fault->text);
 	if (class == FAULT_CLASS_RETRY || class == FAULT_CLASS_UNSURE ||
-	    fault->cause == CAUSE_DEADLINE) {
+	    fault->cause == CAUSE_DEADLINE ||
+	    (fault->cause == CAUSE_CLOUD_CREDENTIALS &&
+		line_is_lapsed(lot->line))) {
 		lot_try_later(lot);
 		return;
 	}
 	line_hold(lot->line, fault->text);
-	lot->cloud_ready = lot->key_ready = true;
+	lot->cloud_ready = true;
+	lot->keys_ready = UINT32_MAX;
 	calls_flush(lot->line, role);
 }
 
@@ -215,6 +227,8 @@ ledger_done(void *arg, struct message *answer)
 	if (request != NULL)
 		control_reply(request,
 		    json_pack("{so}", "lot", lot_json(lot->line, lot, NULL)));
+	lot_introduce(lot); /* a role may have ended meanwhile */
+	article_consider(lot);
 	lots_assign(lot->line);
 }
 
@@ -232,46 +246,24 @@ lot_ledger(struct open_lot *lot)
 	    sizeof(open_it), fds, 2, ledger_done, lot);
 }
 
-/* ---- 3: the claim key ---- */
+/* ---- 3: the keys ---- */
 
-static void
-key_done(void *arg, struct message *answer)
+void
+lot_keys_end(struct open_lot *lot, enum role role, const struct fault *fault)
 {
-	struct open_lot *lot = arg;
-	struct fault fault;
-
-	call_fault(answer, &fault);
-	lot->key_ready = fault.cause == CAUSE_NONE;
-	if (lot->stage == LOT_STAGE_KEY && lot->key_ready)
+	if (lot->stage == LOT_STAGE_KEY && fault->cause == CAUSE_NONE)
 		lot_ledger(lot);
 	else if (lot->stage == LOT_STAGE_KEY)
-		lot_failed(lot, &fault, NULL);
-	else
-		introduced(lot, ROLE_VAULT, &fault);
-}
-
-static void
-key_send(struct open_lot *lot)
-{
-	struct message_open_key key;
-
-	memset(&key, 0, sizeof(key));
-	key.lot = lot->index;
-	text_copy(key.path, sizeof(key.path), lot->image->claim_key_path);
-	text_copy(key.certificate, sizeof(key.certificate),
-	    lot->image->claim_certificate);
-	line_call(lot->line, ROLE_PARENT, MESSAGE_OPEN_KEY, 0, 0, &key,
-	    sizeof(key), NULL, 0, key_done, lot);
+		lot_failed(lot, fault, NULL);
+	else if (lot->stage == LOT_STAGE_OPEN)
+		introduced(lot, role, fault);
 }
 
 static void
 lot_key(struct open_lot *lot)
 {
 	lot->stage = LOT_STAGE_KEY;
-	if (lot->image->pattern == PATTERN_CLAIM)
-		key_send(lot);
-	else
-		lot_ledger(lot);
+	lot_keys_send(lot);
 }
 
 /* ---- 2: the cloud ---- */
@@ -600,7 +592,7 @@ close_done(void *arg, struct message *answer)
 	if (request != NULL)
 		control_reply(request,
 		    json_pack("{so}", "lot", lot_json(lot->line, lot, NULL)));
-	lot_forget_in_cloud(lot);
+	lot_forget_in_roles(lot);
 	lot_clear(lot);
 	lots_assign(lot->line);
 }
@@ -612,7 +604,8 @@ lot_busy(const struct open_lot *lot)
 
 	for (attempt = lot->line->attempts; attempt != NULL;
 	     attempt = attempt->next)
-		if (attempt->lot == lot && !attempt->verdict_done)
+		if (attempt->lot == lot && !attempt->article &&
+		    !attempt->verdict_done)
 			return true;
 	return false;
 }
@@ -628,6 +621,9 @@ lot_close(
 	if (lot->stage != LOT_STAGE_OPEN || lot->request != NULL)
 		fault_set(&fault, CAUSE_ROLE_DOWN,
 		    "the lot is just being opened or closed");
+	else if (lot->bulk != NULL)
+		fault_set(&fault, CAUSE_ROLE_DOWN,
+		    "the lot's bulk registration is under way");
 	else if (lot_busy(lot))
 		fault_set(&fault, CAUSE_ROLE_DOWN,
 		    "units of the lot are at work: wait for their verdicts "
@@ -671,9 +667,7 @@ lot_introduce(struct open_lot *lot)
 
 	if (!lot->cloud_ready && !call_is_open(line, MESSAGE_CLOUD_LOT, lot))
 		cloud_send(lot);
-	if (!lot->key_ready && lot->image->pattern == PATTERN_CLAIM &&
-	    !call_is_open(line, MESSAGE_OPEN_KEY, lot))
-		key_send(lot);
+	lot_keys_send(lot);
 }
 
 /* A role lost what it knew of the open lots: it is told again. */
@@ -685,14 +679,18 @@ lot_role_up(struct line *line, enum role role)
 
 	for (i = 0; i < LOTS_OPEN_MAX; i++) {
 		lot = &line->lots[i];
-		if (lot->stage != LOT_STAGE_OPEN)
+		if (lot->stage < LOT_STAGE_CLOUD)
 			continue;
 		if (role == ROLE_CLOUD)
 			lot->cloud_ready = false;
 		else
-			lot->key_ready = false;
-		lot_introduce(lot);
+			lot_keys_lost(lot, role);
+		/* One that is not open yet gets there first. */
+		if (lot->stage == LOT_STAGE_OPEN)
+			lot_introduce(lot);
 	}
+	if (role == ROLE_CLOUD || role == ROLE_VAULT)
+		line_join(line);
 }
 
 void
@@ -700,6 +698,7 @@ lot_counted(struct open_lot *lot)
 {
 	const struct lot_counts *counts = &lot->counts;
 
+	article_consider(lot);
 	if (lot->complete_told || counts->in_progress != 0 ||
 	    counts->passed < counts->quantity)
 		return;

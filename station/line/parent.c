@@ -207,6 +207,7 @@ parent_confine(const struct station_config *config, struct fault *fault)
 {
 	char ledger[PATH_LEN], socket[PATH_LEN];
 	struct sandbox_paths paths;
+	uint32_t i;
 
 	memset(&paths, 0, sizeof(paths));
 	folder_of(ledger, sizeof(ledger), config->ledger);
@@ -216,6 +217,9 @@ parent_confine(const struct station_config *config, struct fault *fault)
 	paths.write[2] = socket;
 	paths.write[3] = "/dev";
 	paths.write[4] = "/run/lock";
+	/* The hsm inherits what its parent has, and no more. */
+	for (i = 0; i < config->pkcs11_path_count; i++)
+		paths.write[5 + i] = config->pkcs11_paths[i];
 	return sandbox_enter(ROLE_PARENT, &paths, fault);
 }
 

@@ -17,6 +17,7 @@ enum {
 	RESTORE_MS = 100,
 	RETRIES_MOST = 120, /* ten minutes of a cloud that is away */
 	OBLIGATION_MS = 15000,
+	OBLIGATION_NEXT_MS = 100,
 };
 
 static void resolve_ask(struct attempt *);
@@ -44,6 +45,7 @@ resolve_effect(struct attempt *attempt, const struct message_resolve_done *done)
 	    [RESOLVE_BIND] = INTENT_BIND,
 	    [RESOLVE_PREREGISTER] = INTENT_PREREGISTER,
 	    [RESOLVE_ACTIVATE] = INTENT_ACTIVATE,
+	    [RESOLVE_CONFIRM] = INTENT_CONFIRM,
 	};
 
 	attempt->lot = lot_by_id(attempt->line, done->lot);
@@ -59,7 +61,7 @@ resolve_effect(struct attempt *attempt, const struct message_resolve_done *done)
 	text_copy(attempt->gate.mac, sizeof(attempt->gate.mac), done->bind.mac);
 	text_copy(attempt->issued.certificate_id,
 	    sizeof(attempt->issued.certificate_id), done->bind.certificate_id);
-	journey_resume(attempt, kinds[done->action], &done->bind);
+	flow_resume(attempt, kinds[done->action], &done->bind);
 }
 
 static void
@@ -94,6 +96,7 @@ resolve_done(void *arg, struct message *answer)
 	case RESOLVE_BIND:
 	case RESOLVE_PREREGISTER:
 	case RESOLVE_ACTIVATE:
+	case RESOLVE_CONFIRM:
 		resolve_effect(attempt, done);
 		break;
 	case RESOLVE_PASS:
@@ -195,9 +198,15 @@ static void
 obligation_closed(void *arg, struct message *answer)
 {
 	struct discharge *now = arg;
+	struct fault fault;
 
-	(void)answer;
+	call_fault(answer, &fault);
 	now->busy = false;
+	/* One is discharged: the next at once. One that is refused waits, and
+	 * with it those behind it. */
+	if (fault.cause == CAUSE_NONE)
+		loop_timer_set(now->line->obligation_timer,
+		    clock_deadline(OBLIGATION_NEXT_MS));
 }
 
 static void

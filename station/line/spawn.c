@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -44,14 +45,34 @@ spawn_fds_clear(struct spawn_fds *fds)
 }
 
 /* Credentials of the cloud are for no other role's eyes. */
+static bool
+variable_is_kept(const char *variable, const char *role)
+{
+	static const char *const secrets[] = {"AWS_ACCESS_KEY_ID=",
+	    "AWS_SECRET_ACCESS_KEY=", "AWS_SESSION_TOKEN=",
+	    "AWS_SECURITY_TOKEN=", "AWS_CONTAINER_AUTHORIZATION_TOKEN="};
+	size_t i;
+
+	if (strncmp(variable, "AWS_", 4) != 0 || strcmp(role, "cloud") == 0)
+		return true;
+	/* A credential_process is run as the AWS tools run it, but it gives
+	 * keys and needs none. */
+	if (strcmp(role, "tool") != 0)
+		return false;
+	for (i = 0; i < sizeof(secrets) / sizeof(secrets[0]); i++)
+		if (strncmp(variable, secrets[i], strlen(secrets[i])) == 0)
+			return false;
+	return true;
+}
+
 static void
-environment_fill(char **to, bool cloud)
+environment_fill(char **to, const char *role)
 {
 	size_t n = 0;
 	char **variable;
 
 	for (variable = environ; *variable != NULL; variable++) {
-		if (!cloud && strncmp(*variable, "AWS_", 4) == 0)
+		if (!variable_is_kept(*variable, role))
 			continue;
 		if (n < ENVIRONMENT_MAX - 1)
 			to[n++] = *variable;
@@ -113,7 +134,7 @@ spawn_role(const char *name, const struct spawn_fds *fds, struct fault *fault)
 	char *environment[ENVIRONMENT_MAX];
 	pid_t pid;
 
-	environment_fill(environment, strcmp(name, "cloud") == 0);
+	environment_fill(environment, name);
 	pid = fork();
 	if (pid == -1)
 		return fault_set_errno(fault, CAUSE_INTERNAL, errno, "fork");

@@ -13,9 +13,12 @@
 #include "device/firmware.h"
 #include "lot/lot.h"
 
-/* lot.yaml, the profile, the manifest, two certificates, flasher_args.json */
+/*
+ * lot.yaml, the profile, the manifest, flasher_args.json, the template, and
+ * the certificates of root, claim, CA and birth CA, besides the firmware.
+ */
 enum {
-	LOT_FILES_MAX = FIRMWARE_REGIONS_MAX + 6
+	LOT_FILES_MAX = FIRMWARE_REGIONS_MAX + 9
 };
 
 /* A file of the lot, and its name in the frozen copy. */
@@ -63,6 +66,9 @@ void lot_bundle_add(struct lot_bundle *, const char *path, const char *name,
 #define FROZEN_MANIFEST	   "manifest.csv"
 #define FROZEN_ROOT_CA	   "root-ca.pem"
 #define FROZEN_CERTIFICATE "claim-certificate.pem"
+#define FROZEN_TEMPLATE	   "template.json"
+#define FROZEN_CA	   "ca.pem"
+#define FROZEN_READBACK_CA "readback-ca.pem"
 #define FROZEN_FIRMWARE	   "firmware"
 #define FROZEN_ARGS	   "firmware/flasher_args.json"
 
@@ -79,9 +85,5 @@ void lot_firmware_free(struct lot_firmware *);
  * SHA-256 in hex, LF.
  */
 int lot_firmware_digest(const struct lot_firmware *, struct digest *);
-
-/* Holds thing name and attributes of every row against AWS's rules. */
-void lot_rows_check(const struct lot_bundle *, const char *station,
-    const char *manifest_path, struct problems *);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,26 +33,35 @@ check_profile(struct check *check, const char *path, const char *name)
 }
 
 /*
- * Adds the problems that are not in the list yet: those of a profile come
- * with every lot that uses it.
+ * Adds the lines that are not in the list yet: those of a profile come with
+ * every lot that uses it. Lines past the cap of a text have no line here.
  */
 static void
-merge_problems(struct problems *to, const struct problems *from)
+merge_lines(
+    struct buf *to, size_t *to_count, const struct buf *from, size_t from_count)
 {
-	const char *line = from->text.data;
+	const char *line = from->data;
 	size_t listed = 0;
 
 	for (; line != NULL && *line != '\0'; listed++) {
 		size_t len = strcspn(line, "\n") + 1;
 
-		if (to->text.data == NULL ||
-		    memmem(to->text.data, to->text.len, line, len) == NULL) {
-			buf_add(&to->text, line, len);
-			to->count++;
+		if (to->data == NULL ||
+		    memmem(to->data, to->len, line, len) == NULL) {
+			buf_add(to, line, len);
+			(*to_count)++;
 		}
 		line += len;
 	}
-	to->count += from->count - listed;
+	*to_count += from_count - listed;
+}
+
+static void
+merge_problems(struct problems *to, const struct problems *from)
+{
+	merge_lines(&to->text, &to->count, &from->text, from->count);
+	merge_lines(&to->warnings, &to->warning_count, &from->warnings,
+	    from->warning_count);
 }
 
 static void
@@ -130,6 +140,49 @@ lot_check_all(const char *config_path, struct problems *problems)
 		    check, check->config.profiles, is_profile, check_profile);
 		check_folder(check, check->config.lots, is_visible, check_lot);
 	}
+	free(check);
+	return problems->count == before ? 0 : -1;
+}
+
+/* ---- one lot ---- */
+
+/* The lot's folder without symbolic links; -1 when it was reported. */
+static int
+find_lot(const struct check *check, const char *lot, char path[PATH_MAX])
+{
+	char named[PATH_LEN];
+	bool is_path = strchr(lot, '/') != NULL;
+
+	if (!is_path &&
+	    file_join(named, sizeof(named), check->config.lots, lot) == 0 &&
+	    realpath(named, path) != NULL)
+		return 0;
+	if (realpath(lot, path) != NULL)
+		return 0;
+	problems_add(check->problems, lot, 0, 0,
+	    "the lot cannot be found: %s; accepted is the name of a folder in "
+	    "%s or a folder's path",
+	    strerror(errno), check->config.lots);
+	return -1;
+}
+
+int
+lot_check_one(
+    const char *config_path, const char *lot, struct problems *problems)
+{
+	char path[PATH_MAX];
+	size_t before = problems->count;
+	struct check *check = calloc(1, sizeof(*check));
+
+	if (check == NULL) {
+		problems_add(problems, config_path, 0, 0, "out of memory");
+		return -1;
+	}
+	check->problems = problems;
+	if (config_load(config_path, &check->config, problems) == 0 &&
+	    find_lot(check, lot, path) == 0)
+		lot_bundle_free(
+		    lot_bundle_load(&check->config, path, false, problems));
 	free(check);
 	return problems->count == before ? 0 : -1;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "base/yaml.h"
 #include "lot/config_parts.h"
@@ -219,6 +220,56 @@ read_alarm(struct config_reader *reader, struct yaml_node *root)
 	alarm->hold = hold;
 }
 
+/* A path that the token's module reads; a folder or a file. */
+static int
+read_pkcs11_path(void *arg, struct yaml_node *node)
+{
+	struct config_reader *reader = arg;
+	struct station_config *config = reader->config;
+	char *to;
+
+	if (config->pkcs11_path_count == PKCS11_PATHS_MAX) {
+		yaml_problem(reader->document, node, reader->problems,
+		    "path \"%s\" is one too many; accepted are up to %d",
+		    node->text, PKCS11_PATHS_MAX);
+		return -1;
+	}
+	to = config->pkcs11_paths[config->pkcs11_path_count];
+	if (node->len == 0 ||
+	    config_path_resolve(reader, node->text, to, PATH_LEN) != 0) {
+		yaml_problem(reader->document, node, reader->problems,
+		    "path \"%s\" is not accepted; accepted is a path of 1 to "
+		    "%d bytes",
+		    node->text, PATH_LEN - 1);
+		return -1;
+	}
+	config->pkcs11_path_count++;
+	if (access(to, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR))
+		return 0;
+	yaml_problem(reader->document, node, reader->problems,
+	    "paths: there is no %s; accepted is what the token's module reads",
+	    to);
+	return -1;
+}
+
+static void
+read_pkcs11(struct config_reader *reader, struct yaml_node *root)
+{
+	struct station_config *config = reader->config;
+	struct yaml_node *map = yaml_get_map(
+	    reader->document, root, "pkcs11", false, reader->problems);
+
+	if (map == NULL)
+		return;
+	if (config_get_path(reader, map, "module", true, config->pkcs11_module,
+		sizeof(config->pkcs11_module)) == 0)
+		config_check_exists(
+		    reader, map, "module", config->pkcs11_module, false);
+	yaml_each_text(reader->document, map, "paths", false, read_pkcs11_path,
+	    reader, reader->problems);
+	yaml_map_finish(reader->document, map, reader->problems);
+}
+
 static void
 read_root(struct config_reader *reader, struct yaml_node *root)
 {
@@ -242,6 +293,7 @@ read_root(struct config_reader *reader, struct yaml_node *root)
 	read_control(reader, root);
 	read_transcripts(reader, root);
 	read_alarm(reader, root);
+	read_pkcs11(reader, root);
 	config_read_slots(reader, root);
 	config_read_clouds(reader, root);
 	yaml_map_finish(reader->document, root, reader->problems);

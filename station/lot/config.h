@@ -12,7 +12,8 @@
 
 enum {
 	CLOUDS_MAX = 8,
-	RATES_MAX = 16
+	PKCS11_PATHS_MAX = 4,
+	RATES_MAX = 64
 };
 
 struct config_slot {
@@ -24,10 +25,27 @@ struct config_slot {
 	char lines[PATH_LEN]; /* socket that stands for DTR and RTS; or empty */
 };
 
+/* DEFAULT tries one after the other, as the AWS tools do; each of the others
+ * stands for that one alone. */
 enum credential_source {
 	CREDENTIAL_ENVIRONMENT, /* AWS_ACCESS_KEY_ID, ... */
-	CREDENTIAL_FILE,	/* shared credentials file and profile */
-	CREDENTIAL_DEFAULT,	/* environment, then the shared files */
+	CREDENTIAL_FILE,	/* keys of a profile in the shared files */
+	CREDENTIAL_DEFAULT,
+	CREDENTIAL_ROLE,	 /* a profile's role_arn */
+	CREDENTIAL_WEB_IDENTITY, /* a token file and a role */
+	CREDENTIAL_PROCESS,	 /* a profile's credential_process */
+	CREDENTIAL_CONTAINER,	 /* ECS, EKS Pod Identity */
+	CREDENTIAL_INSTANCE,	 /* EC2: IMDSv2 */
+	CREDENTIAL_IOT,		 /* AWS IoT credentials provider */
+};
+
+/* CREDENTIAL_IOT: the station's own certificate buys its credentials. */
+struct config_iot_provider {
+	char endpoint[256]; /* https URL */
+	char role_alias[THING_LEN];
+	char certificate[PATH_LEN];
+	char key[PATH_LEN];
+	char thing[THING_LEN]; /* or empty */
 };
 
 struct config_rate {
@@ -41,10 +59,12 @@ struct config_cloud {
 	char region[32];
 	char endpoint[256];		 /* https URL, or empty for AWS's own */
 	char sts_endpoint[256];		 /* likewise */
+	char s3_endpoint[256];		 /* likewise */
 	char ca_file[PATH_LEN];		 /* or empty for the system's */
 	uint32_t credentials;		 /* enum credential_source */
 	char credentials_file[PATH_LEN]; /* or empty */
-	char credentials_profile[NAME_LEN];
+	char credentials_profile[NAME_LEN]; /* or empty */
+	struct config_iot_provider iot;
 	uint32_t share_percent; /* of the account's quota, 1..100 */
 	/* Other quotas than AWS's defaults. */
 	uint32_t rate_count;
@@ -76,6 +96,10 @@ struct station_config {
 	uint32_t transcript_mib; /* kept at most */
 	uint32_t transcript_days;
 	struct config_alarm alarm;
+	/* The token that holds signing keys: the hsm role's. */
+	char pkcs11_module[PATH_LEN]; /* shared library; empty: no token */
+	uint32_t pkcs11_path_count;
+	char pkcs11_paths[PKCS11_PATHS_MAX][PATH_LEN]; /* that it reads */
 	uint32_t slot_count;
 	struct config_slot slots[SLOTS_MAX];
 	uint32_t cloud_count;

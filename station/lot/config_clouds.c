@@ -5,12 +5,21 @@
 
 #include "lot/name.h"
 
-/* The calls whose rate may be set: those that the cloud role makes. */
+/* The calls whose rate may be set: those of the table in cloud/operation.c,
+ * and what units spend by MQTT. */
 static const char *const operations[] = {"AddThingToThingGroup", "AttachPolicy",
-    "AttachThingPrincipal", "CreateCertificateFromCsr", "CreateThing",
-    "DeleteCertificate", "DescribeCertificate", "DescribeThing", "DetachPolicy",
-    "DetachThingPrincipal", "GetCallerIdentity", "ListCertificates",
-    "UpdateCertificate", "UpdateThing", NULL};
+    "AttachThingPrincipal", "CreateCertificateFromCsr",
+    "CreateProvisioningClaim", "CreateThing", "DeleteCertificate",
+    "DescribeCACertificate", "DescribeCertificate",
+    "DescribeProvisioningTemplate", "DescribeThing", "DescribeThingGroup",
+    "DescribeThingRegistrationTask", "DescribeThingType", "DetachPolicy",
+    "DetachThingPrincipal", "GetCallerIdentity", "GetPolicy", "HeadObject",
+    "ListCertificates", "ListPrincipalThings", "ListThingPrincipals",
+    "ListThingRegistrationTaskReports", "ListThingRegistrationTasks",
+    "PutObject", "RegisterCertificate", "RegisterCertificateWithoutCA",
+    "RegisterThing", "StartThingRegistrationTask", "UpdateCertificate",
+    "UpdateThing", "mqtt:CreateCertificateFromCsr",
+    "mqtt:CreateKeysAndCertificate", "mqtt:RegisterThing", NULL};
 
 static bool
 is_operation(const char *name)
@@ -24,13 +33,13 @@ is_operation(const char *name)
 /* "https://HOST[:PORT]" and nothing behind it. */
 static void
 read_endpoint(struct config_reader *reader, struct yaml_node *map,
-    const char *key, char *to, size_t size)
+    const char *key, bool required, char *to, size_t size)
 {
 	static const char scheme[] = "https://";
 	const size_t scheme_len = sizeof(scheme) - 1;
 	size_t len;
 
-	if (yaml_get_text(reader->document, map, key, false, to, size,
+	if (yaml_get_text(reader->document, map, key, required, to, size,
 		reader->problems) != 0)
 		return;
 	len = strlen(to);
@@ -45,12 +54,67 @@ read_endpoint(struct config_reader *reader, struct yaml_node *map,
 	    key, to);
 }
 
+/* In the order of enum credential_source. */
+static const char *const sources[] = {"environment", "file", "default", "role",
+    "web-identity", "process", "container", "instance", "iot", NULL};
+
+/* Keys that belong to other sources than the one that is named. */
+static void
+check_source_keys(struct config_reader *reader, struct yaml_node *node,
+    enum credential_source source)
+{
+	static const char *const provider_keys[] = {
+	    "endpoint", "role_alias", "certificate", "key", "thing"};
+	static const char *const file_keys[] = {"file", "profile"};
+	bool files = source != CREDENTIAL_ENVIRONMENT &&
+		     source != CREDENTIAL_CONTAINER &&
+		     source != CREDENTIAL_INSTANCE && source != CREDENTIAL_IOT;
+
+	for (size_t at = 0; at < 2; at++)
+		if (!files && yaml_get(node, file_keys[at]) != NULL)
+			yaml_problem(reader->document,
+			    yaml_get(node, file_keys[at]), reader->problems,
+			    "source %s stands with %s; accepted is %s with "
+			    "sources that read the shared files",
+			    sources[source], file_keys[at], file_keys[at]);
+	for (size_t at = 0; at < 5; at++)
+		if (source != CREDENTIAL_IOT &&
+		    yaml_get(node, provider_keys[at]) != NULL)
+			yaml_problem(reader->document,
+			    yaml_get(node, provider_keys[at]), reader->problems,
+			    "source %s stands with %s; accepted is %s with "
+			    "source iot",
+			    sources[source], provider_keys[at],
+			    provider_keys[at]);
+}
+
+static void
+read_file(struct config_reader *reader, struct yaml_node *map, const char *key,
+    bool required, char *to, size_t size)
+{
+	if (config_get_path(reader, map, key, required, to, size) == 0)
+		config_check_exists(reader, map, key, to, false);
+}
+
+static void
+read_iot_provider(struct config_reader *reader, struct yaml_node *map,
+    struct config_iot_provider *iot)
+{
+	read_endpoint(reader, map, "endpoint", true, iot->endpoint,
+	    sizeof(iot->endpoint));
+	name_get(reader->document, map, "role_alias", true, NAME_POLICY,
+	    iot->role_alias, sizeof(iot->role_alias), reader->problems);
+	read_file(reader, map, "certificate", true, iot->certificate,
+	    sizeof(iot->certificate));
+	read_file(reader, map, "key", true, iot->key, sizeof(iot->key));
+	name_get(reader->document, map, "thing", false, NAME_THING, iot->thing,
+	    sizeof(iot->thing), reader->problems);
+}
+
 static void
 read_credentials(struct config_reader *reader, struct yaml_node *map,
     struct config_cloud *cloud)
 {
-	static const char *const sources[] = {
-	    "environment", "file", "default", NULL};
 	int source = CREDENTIAL_DEFAULT;
 	struct yaml_node *node = yaml_get_map(
 	    reader->document, map, "credentials", false, reader->problems);
@@ -61,19 +125,14 @@ read_credentials(struct config_reader *reader, struct yaml_node *map,
 	yaml_get_choice(reader->document, node, "source", true, sources,
 	    &source, reader->problems);
 	cloud->credentials = (uint32_t)source;
-	if (config_get_path(reader, node, "file", false,
-		cloud->credentials_file, sizeof(cloud->credentials_file)) == 0)
-		config_check_exists(
-		    reader, node, "file", cloud->credentials_file, false);
+	check_source_keys(reader, node, (enum credential_source)source);
+	read_file(reader, node, "file", false, cloud->credentials_file,
+	    sizeof(cloud->credentials_file));
 	name_get(reader->document, node, "profile", false, NAME_PLAIN,
 	    cloud->credentials_profile, sizeof(cloud->credentials_profile),
 	    reader->problems);
-	if (source == CREDENTIAL_ENVIRONMENT &&
-	    (yaml_get(node, "file") != NULL ||
-		yaml_get(node, "profile") != NULL))
-		yaml_problem(reader->document, node, reader->problems,
-		    "source environment stands with file or profile; accepted "
-		    "is it alone");
+	if (source == CREDENTIAL_IOT)
+		read_iot_provider(reader, node, &cloud->iot);
 	yaml_map_finish(reader->document, node, reader->problems);
 }
 
@@ -135,14 +194,14 @@ read_cloud(struct config_reader *reader, struct yaml_node *node)
 	    cloud->account, sizeof(cloud->account), reader->problems);
 	name_get(reader->document, node, "region", true, NAME_REGION,
 	    cloud->region, sizeof(cloud->region), reader->problems);
-	read_endpoint(
-	    reader, node, "endpoint", cloud->endpoint, sizeof(cloud->endpoint));
-	read_endpoint(reader, node, "sts_endpoint", cloud->sts_endpoint,
+	read_endpoint(reader, node, "endpoint", false, cloud->endpoint,
+	    sizeof(cloud->endpoint));
+	read_endpoint(reader, node, "sts_endpoint", false, cloud->sts_endpoint,
 	    sizeof(cloud->sts_endpoint));
-	if (config_get_path(reader, node, "ca_file", false, cloud->ca_file,
-		sizeof(cloud->ca_file)) == 0)
-		config_check_exists(
-		    reader, node, "ca_file", cloud->ca_file, false);
+	read_endpoint(reader, node, "s3_endpoint", false, cloud->s3_endpoint,
+	    sizeof(cloud->s3_endpoint));
+	read_file(reader, node, "ca_file", false, cloud->ca_file,
+	    sizeof(cloud->ca_file));
 	read_credentials(reader, node, cloud);
 	yaml_get_integer(reader->document, node, "share_percent", false, 1, 100,
 	    &share, reader->problems);

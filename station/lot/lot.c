@@ -5,47 +5,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lot/lot_freeze.h"
 #include "lot/lot_parts.h"
 #include "lot/manifest.h"
 #include "lot/name.h"
+#include "lot/plan.h"
 #include "lot/source.h"
 
 enum {
 	LOT_BYTES_MAX = 256 * 1024
 };
-
-static const char *const pattern_names[PATTERN_COUNT + 1] = {
-    [PATTERN_CLAIM] = "claim",
-    [PATTERN_CSR] = "csr",
-    [PATTERN_REGISTER_THING] = "register-thing",
-    [PATTERN_READBACK] = "certificate-readback",
-    [PATTERN_TRUSTED_USER] = "trusted-user",
-    [PATTERN_JITP] = "jitp",
-    [PATTERN_JITR] = "jitr",
-    [PATTERN_BULK] = "bulk",
-};
-
-static const char *const ending_names[ENDING_COUNT + 1] = {
-    [ENDING_NONE] = "",
-    [ENDING_FIELD] = "field",
-    [ENDING_BENCH] = "bench",
-    [ENDING_PROXY] = "proxy",
-};
-
-const char *
-ending_name(enum ending ending)
-{
-	return (unsigned)ending < ENDING_COUNT ? ending_names[ending] : "";
-}
-
-const char *
-pattern_name(enum pattern pattern)
-{
-	return (unsigned)pattern < PATTERN_COUNT ? pattern_names[pattern] : "";
-}
 
 void
 lot_bundle_add(struct lot_bundle *bundle, const char *path, const char *name,
@@ -93,6 +65,66 @@ lot_get_path(struct lot_reader *reader, struct yaml_node *map, const char *key,
 	return -1;
 }
 
+int
+lot_get_secret(struct lot_reader *reader, struct yaml_node *map,
+    const char *key, bool required, const char *what, char to[PATH_LEN])
+{
+	char name[PATH_LEN];
+	struct stat status;
+	int result = yaml_get_text(reader->document, map, key, required, name,
+	    sizeof(name), reader->problems);
+
+	if (result != 0)
+		return result;
+	if (file_join(to, PATH_LEN, reader->bundle->origin, name) != 0) {
+		yaml_problem(reader->document, yaml_get(map, key),
+		    reader->problems,
+		    "%s \"%s\" is too long with the lot's folder; accepted "
+		    "are %d bytes",
+		    key, name, PATH_LEN - 1);
+		return -1;
+	}
+	if (stat(to, &status) != 0) {
+		/* What the reader may not see is for the parent to open. */
+		if (errno != ENOENT && errno != ENOTDIR)
+			return 0;
+		yaml_problem(reader->document, yaml_get(map, key),
+		    reader->problems,
+		    "%s: there is no %s; accepted is the file of %s", key, to,
+		    what);
+		return -1;
+	}
+	if (S_ISREG(status.st_mode))
+		return 0;
+	yaml_problem(reader->document, yaml_get(map, key), reader->problems,
+	    "%s: %s is not a regular file; accepted is the file of %s", key, to,
+	    what);
+	return -1;
+}
+
+int
+lot_get_file(struct lot_reader *reader, struct yaml_node *map, const char *key,
+    bool required, const char *frozen_name, char path[PATH_LEN], char *to,
+    size_t size)
+{
+	char *data = NULL;
+	size_t len = 0;
+	struct digest digest;
+	int result = lot_get_path(
+	    reader, map, key, required, frozen_name, path, PATH_LEN);
+
+	if (result != 0)
+		return result;
+	if (source_read(
+		path, size - 1, &data, &len, &digest, reader->problems) != 0)
+		return -1;
+	lot_bundle_add(reader->bundle, path, frozen_name, &digest);
+	memcpy(to, data, len);
+	to[len] = '\0';
+	free(data);
+	return 0;
+}
+
 /* ---- the lot itself ---- */
 
 static const char *
@@ -127,6 +159,27 @@ read_names(struct lot_reader *reader, struct yaml_node *root)
 	image->quantity = (uint32_t)quantity;
 }
 
+/* An endpoint may end in a port: units connect to it by MQTT. */
+static void
+check_port(struct lot_reader *reader, struct yaml_node *root)
+{
+	const char *colon = strchr(reader->image->endpoint, ':');
+	unsigned long port;
+	char *end;
+
+	if (colon == NULL)
+		return;
+	port = strtoul(colon + 1, &end, 10);
+	if (colon[1] >= '1' && colon[1] <= '9' && *end == '\0' &&
+	    port <= UINT16_MAX)
+		return;
+	yaml_problem(reader->document, yaml_get(root, "endpoint"),
+	    reader->problems,
+	    "endpoint \"%s\" has no port behind its colon; accepted are HOST "
+	    "and HOST:PORT with 1 to 65535",
+	    reader->image->endpoint);
+}
+
 static void
 read_account(struct lot_reader *reader, struct yaml_node *root)
 {
@@ -152,125 +205,10 @@ read_account(struct lot_reader *reader, struct yaml_node *root)
 		    "account %s is not that of cloud profile \"%s\"; accepted "
 		    "is %s",
 		    image->account, cloud->name, cloud->account);
-	name_get(reader->document, root, "endpoint", true, NAME_HOST,
-	    image->endpoint, sizeof(image->endpoint), reader->problems);
-}
-
-/* ---- profile and pattern ---- */
-
-static void
-read_profile(struct lot_reader *reader, struct yaml_node *root)
-{
-	char name[NAME_LEN];
-	char file[NAME_LEN + 8];
-	char path[PATH_LEN];
-	struct lot_image *image = reader->image;
-
-	if (name_get(reader->document, root, "profile", true, NAME_PLAIN, name,
-		sizeof(name), reader->problems) != 0)
-		return;
-	(void)snprintf(file, sizeof(file), "%s.yaml", name);
-	if (reader->frozen ? file_join(path, sizeof(path), reader->folder,
-				 FROZEN_PROFILE) != 0
-			   : file_join(path, sizeof(path),
-				 reader->config->profiles, file) != 0)
-		return;
-	if (!reader->frozen && access(path, F_OK) != 0) {
-		yaml_problem(reader->document, yaml_get(root, "profile"),
-		    reader->problems,
-		    "profile \"%s\" is not there; accepted is the name of a "
-		    "file NAME.yaml in %s",
-		    name, reader->config->profiles);
-		return;
-	}
-	if (profile_load(path, &image->profile, &image->profile_digest,
-		reader->problems) != 0) {
-		/* Half a profile would only make more noise. */
-		memset(&image->profile, 0, sizeof(image->profile));
-		return;
-	}
-	lot_bundle_add(
-	    reader->bundle, path, FROZEN_PROFILE, &image->profile_digest);
-	if (!text_equal(image->profile.name, name))
-		yaml_problem(reader->document, yaml_get(root, "profile"),
-		    reader->problems,
-		    "profile \"%s\" calls itself \"%s\"; accepted is one name "
-		    "in the file and for the file",
-		    name, image->profile.name);
-}
-
-/* True when an image needs what a unit without a serial does not have. */
-static bool
-injects_identity(const struct profile *profile)
-{
-	static const char *const names[] = {
-	    "${serial", "${thing", "${manifest."};
-
-	for (uint32_t at = 0; at < profile->inject_count; at++) {
-		const struct inject_layout *layout = &profile->injects[at];
-
-		for (uint32_t entry = 0; entry < layout->entry_count; entry++)
-			for (size_t name = 0; name < 3; name++)
-				if (strstr(layout->entries[entry].rule,
-					names[name]) != NULL)
-					return true;
-	}
-	return false;
-}
-
-static void
-check_serial_source(struct lot_reader *reader, struct yaml_node *root)
-{
-	const struct lot_image *image = reader->image;
-	const struct profile *profile = &image->profile;
-	const struct yaml_node *node = yaml_get(root, "serial_from");
-
-	if (image->serial_from != SERIAL_FROM_DEVICE ||
-	    profile->name[0] == '\0')
-		return;
-	if (!profile->program.identifies)
-		yaml_problem(reader->document, node, reader->problems,
-		    "serial_from device needs a step identify in profile "
-		    "\"%s\"; accepted without it are mac, scan and next",
-		    profile->name);
-	/* The device tells its serial when its firmware runs: too late. */
-	if (injects_identity(profile))
-		yaml_problem(reader->document, node, reader->problems,
-		    "serial_from device does not go with profile \"%s\", "
-		    "which writes the serial before the device can tell it; "
-		    "accepted are mac, scan and next",
-		    profile->name);
-}
-
-static void
-read_pattern(struct lot_reader *reader, struct yaml_node *root)
-{
-	static const char *const sources[] = {
-	    "device", "mac", "scan", "next", NULL};
-	static const uint32_t modes[PATTERN_COUNT] = {
-	    [PATTERN_CLAIM] = PROFILE_CLAIM, [PATTERN_CSR] = PROFILE_CSR};
-	struct lot_image *image = reader->image;
-	const struct profile *profile = &image->profile;
-	int pattern = 0;
-	int source = 0;
-	int result;
-
-	result = yaml_get_choice(reader->document, root, "pattern", true,
-	    pattern_names, &pattern, reader->problems);
-	image->pattern = (uint32_t)pattern;
-	if (result == 0 && profile->name[0] != '\0' &&
-	    profile->mode != modes[pattern])
-		yaml_problem(reader->document, yaml_get(root, "pattern"),
-		    reader->problems,
-		    "pattern %s does not go with profile \"%s\"; accepted is "
-		    "a profile of mode %s",
-		    pattern_names[pattern], profile->name,
-		    pattern == PATTERN_CLAIM ? "claim" : "csr");
-	result = yaml_get_choice(reader->document, root, "serial_from", true,
-	    sources, &source, reader->problems);
-	image->serial_from = (uint32_t)source;
-	if (result == 0)
-		check_serial_source(reader, root);
+	if (name_get(reader->document, root, "endpoint", true, NAME_HOST,
+		image->endpoint, sizeof(image->endpoint),
+		reader->problems) == 0)
+		check_port(reader, root);
 }
 
 /* ---- firmware ---- */
@@ -409,17 +347,24 @@ read_root(struct lot_reader *reader, struct yaml_node *root)
 	    reader->problems);
 	read_names(reader, root);
 	read_account(reader, root);
-	read_profile(reader, root);
-	read_pattern(reader, root);
+	lot_read_profile(reader, root);
+	lot_read_pattern(reader, root);
 	read_firmware(reader, root);
 	lot_read_thing(reader, root);
 	lot_read_credentials(reader, root);
+	lot_read_authorities(reader, root);
+	lot_read_bulk(reader, root);
+	lot_read_template(reader, root);
 	yaml_map_finish(reader->document, root, reader->problems);
 	read_manifest(reader, root);
-	/* The rows are held against rules that are right in themselves. */
+	/* Parts are held against each other that are right in themselves. */
+	if (reader->problems->count != before)
+		return;
+	lot_check_profile(reader, root);
+	lot_check_template(reader);
 	if (reader->problems->count == before)
-		lot_rows_check(reader->bundle, reader->config->station,
-		    reader->manifest_path, reader->problems);
+		lot_check_rows(reader);
+	reader->image->steps = plan_steps(reader->image);
 }
 
 static int
@@ -496,6 +441,7 @@ lot_bundle_load(const struct station_config *config, const char *folder,
 	if (reader.document != NULL)
 		read_root(&reader, yaml_root(reader.document));
 out:
+	template_free(reader.template);
 	yaml_close(reader.document);
 	free(data);
 	if (problems->count != before) {

@@ -1,13 +1,16 @@
 /*
  * A lot: lots/NAME/lot.yaml with what it refers to, as plain data in a
- * sealed memory file. Nothing secret is in it: of the claim key only the
- * path, which the parent opens for the vault.
+ * sealed memory file. Nothing secret is in it: of the claim key, the CA key
+ * and the Wi-Fi password only the paths, which the parent opens for the
+ * vault.
  */
 #ifndef LOT_LOT_H
 #define LOT_LOT_H
 
+#include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/message.h"
 #include "base/problems.h"
 #include "lot/config.h"
@@ -57,8 +60,8 @@ enum certificate_form {
 /* A template's parameter and the rule for its value. */
 struct lot_parameter {
 	char name[THING_LEN];
-	char rule[PARAMETER_RULE_LEN]; /* "${serial}"; csr, certificate_id and
-					  certificate_pem are known besides */
+	char rule[PARAMETER_RULE_LEN]; /* "${serial}"; struct lot_unit names
+					  all that it may have */
 };
 
 /* The CA whose key signs the units' certificates. */
@@ -161,5 +164,41 @@ int lot_load(const struct station_config *, const char *folder, bool frozen,
 int lot_expand(const struct lot_image *, const char *station, const char *rule,
     const char *serial, const char *mac, const char *extra, char *to,
     size_t size, struct fault *);
+
+/*
+ * What is known of a unit when a rule is expanded; null: not known. Borrowed.
+ * The rules of a template's parameters know besides ${csr},
+ * ${certificate_id} and ${certificate_pem}, and ${ca_certificate_pem}, which
+ * is the lot's own readback.ca.
+ */
+struct lot_unit {
+	const char *station;
+	const char *serial;
+	const char *mac;
+	const char *extra; /* the row's further columns, JSON */
+	const char *csr;   /* PEM */
+	const char *certificate_id;
+	const char *certificate_pem;
+};
+/* As lot_expand, with all names that a parameter's rule may have. */
+int lot_expand_with(const struct lot_image *, const struct lot_unit *,
+    const char *rule, char *to, size_t size, struct fault *);
+
+/*
+ * Appends the parameters of the lot's template for one unit, as RegisterThing
+ * and fleet provisioning take them: a JSON object of texts. A parameter that
+ * is nothing but ${csr}, ${certificate_id} or ${certificate_pem} is left out
+ * when the unit has no such value: the template that lot/template.h rewrites
+ * to a certificate's id declares it no more.
+ */
+int lot_parameters_write(const struct lot_image *, const struct lot_unit *,
+    struct buf *, struct fault *);
+
+enum {
+	PARAMETER_VALUE_LEN = 4097, /* RegisterThing takes 4,096 bytes */
+	MQTT_PORT = 8883,
+};
+/* The endpoint without its port, into host; returns the port. */
+uint16_t lot_endpoint(const struct lot_image *, char *host, size_t size);
 
 #endif

@@ -8,12 +8,16 @@
  *		manifest.csv
  *		root-ca.pem
  *		claim-certificate.pem    pattern claim
+ *		template.json            when the lot names a file
+ *		ca.pem                   patterns jitp and jitr
+ *		readback-ca.pem          when the lot names one
  *		firmware/...             flasher_args.json and its files
  *		frozen.sha256            as sha256sum(1) writes and checks it
  *		origin                   the folder that was opened; a relative
- *		                         path of the claim key belongs to it
+ *		                         path of a key or password belongs
+ *		                         to it
  *
- * The claim key is never copied. `origin` is no content of the lot and is
+ * Keys and passwords are never copied. `origin` is no content of the lot and is
  * not in frozen.sha256.
  */
 #ifndef LOT_LOT_FREEZE_H

@@ -123,10 +123,70 @@ read_attributes(struct lot_reader *reader, struct yaml_node *map)
 		read_attribute(reader, attributes, node);
 }
 
+/* The station makes the thing itself, before or after its certificate. */
+static bool
+makes_thing(const struct lot_image *image)
+{
+	switch ((enum pattern)image->pattern) {
+	case PATTERN_CLAIM:
+	case PATTERN_TRUSTED_USER:
+	case PATTERN_CSR:
+	case PATTERN_READBACK:
+		return true;
+	case PATTERN_JITR:
+		return image->lambda_activates == 0;
+	default:
+		return false;
+	}
+}
+
+/* Who makes the thing says what it is. */
+static void
+refuse_thing(struct lot_reader *reader, struct yaml_node *map)
+{
+	static const char *const keys[] = {"groups", "policy", "attributes"};
+	const struct lot_image *image = reader->image;
+	bool lambda = image->pattern == PATTERN_JITR;
+
+	for (size_t at = 0; at < sizeof(keys) / sizeof(keys[0]); at++)
+		if (yaml_get(map, keys[at]) != NULL)
+			yaml_problem(reader->document, yaml_get(map, keys[at]),
+			    reader->problems,
+			    "%s does not go with pattern %s%s, where %s makes "
+			    "the thing; accepted is it %s",
+			    keys[at],
+			    pattern_name((enum pattern)image->pattern),
+			    lambda ? ", activation lambda" : "",
+			    lambda ? "your function" : "the template",
+			    lambda ? "with activation station"
+				   : "in the template");
+}
+
+/* A claim unit's policy comes with the fleet template. */
+static void
+read_policy(struct lot_reader *reader, struct yaml_node *map)
+{
+	struct lot_image *image = reader->image;
+	bool claims = image->pattern == PATTERN_CLAIM ||
+		      image->pattern == PATTERN_TRUSTED_USER;
+
+	if (!claims)
+		name_get(reader->document, map, "policy", true, NAME_POLICY,
+		    image->policy, sizeof(image->policy), reader->problems);
+	else if (yaml_get(map, "policy") != NULL)
+		yaml_problem(reader->document, yaml_get(map, "policy"),
+		    reader->problems,
+		    "policy does not go with pattern %s, where the template "
+		    "names it; accepted is it with pattern csr, "
+		    "certificate-readback and jitr",
+		    pattern_name((enum pattern)image->pattern));
+}
+
 void
 lot_read_thing(struct lot_reader *reader, struct yaml_node *root)
 {
 	struct lot_image *image = reader->image;
+	int typed;
 	struct yaml_node *map = yaml_get_map(
 	    reader->document, root, "thing", true, reader->problems);
 
@@ -136,19 +196,23 @@ lot_read_thing(struct lot_reader *reader, struct yaml_node *root)
 		image->thing_rule, sizeof(image->thing_rule),
 		reader->problems) == 0)
 		check_rule(reader, map);
-	if (name_get(reader->document, map, "type", false, NAME_THING,
-		image->thing_type, sizeof(image->thing_type),
-		reader->problems) == 1)
+	if (!reader->pattern_known)
+		return;
+	typed = name_get(reader->document, map, "type", false, NAME_THING,
+	    image->thing_type, sizeof(image->thing_type), reader->problems);
+	if (!makes_thing(image)) {
+		refuse_thing(reader, map);
+		yaml_map_finish(reader->document, map, reader->problems);
+		return;
+	}
+	if (typed == 1)
 		yaml_problem(reader->document, map, reader->problems,
 		    "type is missing; a thing without one holds 3 attributes "
 		    "and the station gives it %d of its own; accepted are %s",
 		    OWN_ATTRIBUTES, name_accepted(NAME_THING));
 	yaml_each_text(reader->document, map, "groups", false, read_group,
 	    reader, reader->problems);
-	/* A claim unit's policy comes with the fleet template. */
-	name_get(reader->document, map, "policy", image->pattern == PATTERN_CSR,
-	    NAME_POLICY, image->policy, sizeof(image->policy),
-	    reader->problems);
+	read_policy(reader, map);
 	read_attributes(reader, map);
 	yaml_map_finish(reader->document, map, reader->problems);
 }

@@ -35,6 +35,11 @@ static const struct name_rule rules[NAME_KIND_COUNT] = {
     [NAME_HOST] = {1, 255, true, true, ".:-",
 	"a host name without scheme or path, such as "
 	"example-ats.iot.eu-central-1.amazonaws.com"},
+    [NAME_BUCKET] = {3, 63, false, true, "abcdefghijklmnopqrstuvwxyz.-",
+	"3 to 63 of a-z 0-9 . -, the first a letter or digit"},
+    [NAME_PREFIX] = {1, 127, true, true, "!_.*'()/-",
+	"1 to 127 of A-Z a-z 0-9 ! _ . * ' ( ) / -, the first a letter or "
+	"digit"},
 };
 
 static bool

@@ -26,7 +26,9 @@ enum name_kind {
 	NAME_TEMPLATE,
 	NAME_ACCOUNT, /* twelve digits */
 	NAME_REGION,
-	NAME_HOST, /* of an endpoint, with an optional port */
+	NAME_HOST,   /* of an endpoint, with an optional port */
+	NAME_BUCKET, /* of S3 */
+	NAME_PREFIX, /* of an object's key in S3 */
 	NAME_KIND_COUNT
 };
 

@@ -1,5 +1,6 @@
 #include "lot/profile.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,13 @@ enum {
 	PROFILE_BYTES_MAX = 256 * 1024,
 	TOTAL_TIMEOUT_MS = 5 * 60000,
 	TIMEOUT_MAX_MS = 3600000,
+};
+
+static const char *const mode_names[PROFILE_MODE_COUNT + 1] = {
+    [PROFILE_CLAIM] = "claim",
+    [PROFILE_CSR] = "csr",
+    [PROFILE_READBACK] = "readback",
+    [PROFILE_KEYS] = "keys",
 };
 
 struct profile_reader {
@@ -100,60 +108,94 @@ read_injects(struct profile_reader *reader, struct yaml_node *root)
 		read_inject(reader, node);
 }
 
-static bool
-injects_claim_key(const struct profile *profile)
+const char *
+profile_mode_name(enum profile_mode mode)
 {
-	for (uint32_t at = 0; at < profile->inject_count; at++) {
-		const struct inject_layout *layout = &profile->injects[at];
+	return (unsigned)mode < PROFILE_MODE_COUNT ? mode_names[mode] : "";
+}
 
-		for (uint32_t entry = 0; entry < layout->entry_count; entry++)
-			if (strstr(layout->entries[entry].rule,
-				"${claim_key") != NULL)
-				return true;
+/* "${name}" or "${name|" somewhere in a text of len bytes. */
+static bool
+text_mentions(const char *text, size_t len, const char *name)
+{
+	char reference[PROGRAM_NAME_LEN + 3];
+	size_t reference_len =
+	    (size_t)snprintf(reference, sizeof(reference), "${%s", name);
+	const char *found;
+
+	while ((found = memmem(text, len, reference, reference_len)) != NULL) {
+		found += reference_len;
+		len -= (size_t)(found - text);
+		text = found;
+		if (len > 0 && (*text == '}' || *text == '|'))
+			return true;
 	}
 	return false;
 }
 
-static bool
-sends_claim_key(const struct program *program)
+bool
+profile_mentions(const struct profile *profile, const char *name)
 {
-	static const char key[] = "${claim_key";
+	for (uint32_t at = 0; at < profile->inject_count; at++) {
+		const struct inject_layout *layout = &profile->injects[at];
 
-	return program->pool_len > 0 && memmem(program->pool, program->pool_len,
-					    key, sizeof(key) - 1) != NULL;
+		for (uint32_t entry = 0; entry < layout->entry_count; entry++) {
+			const char *rule = layout->entries[entry].rule;
+
+			if (text_mentions(rule, strlen(rule), name))
+				return true;
+		}
+	}
+	return text_mentions(
+	    profile->program.pool, profile->program.pool_len, name);
 }
 
 /* What a profile must have to serve the patterns of its mode. */
 static void
 check_mode(struct profile_reader *reader, struct yaml_node *root)
 {
+	static const struct {
+		enum program_register registers;
+		const char *accepted;
+	} wanted[PROFILE_MODE_COUNT] = {
+	    [PROFILE_CLAIM] = {REGISTER_NONE, "no step register"},
+	    [PROFILE_CSR] = {REGISTER_CSR, "a step register: {csr: ...}"},
+	    [PROFILE_READBACK] = {REGISTER_CERT,
+		"a step register: {cert: ...}"},
+	    [PROFILE_KEYS] = {REGISTER_KEYS, "a step register: {keys: aws}"},
+	};
 	const struct profile *profile = reader->profile;
 	const struct yaml_node *node = yaml_get(root, "mode");
-	bool claim_key =
-	    injects_claim_key(profile) || sends_claim_key(&profile->program);
+	const char *name = mode_names[profile->mode];
+	bool claim_key = profile_mentions(profile, "claim_key");
 
 	if (profile->mode == PROFILE_CLAIM && !claim_key)
 		yaml_problem(reader->document, node, reader->problems,
 		    "mode claim writes no claim key; accepted is an inject "
 		    "entry or a step with ${claim_key}");
-	if (profile->mode == PROFILE_CSR && claim_key)
+	if (profile->mode != PROFILE_CLAIM && claim_key)
 		yaml_problem(reader->document, node, reader->problems,
-		    "mode csr writes a claim key; accepted are inject entries "
-		    "and steps without ${claim_key}");
-	if (profile->mode == PROFILE_CSR && !profile->program.registers)
+		    "mode %s writes a claim key; accepted are inject entries "
+		    "and steps without ${claim_key}",
+		    name);
+	if (profile->program.registers !=
+	    (uint32_t)wanted[profile->mode].registers)
 		yaml_problem(reader->document, node, reader->problems,
-		    "mode csr has no step register; accepted is a program that "
-		    "registers the device's request");
-	if (profile->mode == PROFILE_CLAIM && profile->program.registers)
+		    "mode %s %s; accepted is a program with %s", name,
+		    profile->program.registers == REGISTER_NONE
+			? "has no step register"
+			: "has another step register",
+		    wanted[profile->mode].accepted);
+	if (profile->mode == PROFILE_KEYS &&
+	    !profile_mentions(profile, "device_key"))
 		yaml_problem(reader->document, node, reader->problems,
-		    "mode claim has a step register; accepted is mode csr for "
-		    "it");
+		    "mode keys does not write the unit's key; accepted is a "
+		    "step with ${device_key}");
 }
 
 static void
 read_root(struct profile_reader *reader, struct yaml_node *root)
 {
-	static const char *const modes[] = {"claim", "csr", NULL};
 	size_t before = reader->problems->count;
 	struct profile *profile = reader->profile;
 	int64_t schema = 1;
@@ -163,7 +205,7 @@ read_root(struct profile_reader *reader, struct yaml_node *root)
 	    reader->problems);
 	name_get(reader->document, root, "name", true, NAME_PLAIN,
 	    profile->name, sizeof(profile->name), reader->problems);
-	yaml_get_choice(reader->document, root, "mode", true, modes, &mode,
+	yaml_get_choice(reader->document, root, "mode", true, mode_names, &mode,
 	    reader->problems);
 	profile->mode = (uint32_t)mode;
 	profile->total_timeout_ms = TOTAL_TIMEOUT_MS;

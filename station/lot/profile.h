@@ -5,6 +5,7 @@
 #ifndef LOT_PROFILE_H
 #define LOT_PROFILE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/message.h"
@@ -22,10 +23,15 @@ enum flasher_kind {
 	FLASHER_NONE,
 	FLASHER_ESP_ROM
 };
+/* What the station brings to the unit or has from it. */
 enum profile_mode {
-	PROFILE_CLAIM,
-	PROFILE_CSR
+	PROFILE_CLAIM,	  /* writes a claim certificate and its key */
+	PROFILE_CSR,	  /* the unit makes a key and takes a certificate */
+	PROFILE_READBACK, /* the unit holds a certificate from its birth */
+	PROFILE_KEYS,	  /* the unit takes key and certificate */
+	PROFILE_MODE_COUNT
 };
+const char *profile_mode_name(enum profile_mode);
 
 struct profile {
 	char name[NAME_LEN];
@@ -42,5 +48,7 @@ struct profile {
 /* Reports every error; 0 when there was none. digest: of the file. */
 int profile_load(
     const char *path, struct profile *, struct digest *, struct problems *);
+/* True when an image or a step of it uses ${name}, or ${name|...}. */
+bool profile_mentions(const struct profile *, const char *name);
 
 #endif

@@ -112,6 +112,20 @@ seal_problems(const struct problems *problems, struct fault *fault)
 	return fd;
 }
 
+/* What is allowed and looks like a mistake stands in the daemon's log. */
+static void
+log_warnings(const struct problems *problems)
+{
+	const char *line = problems->warnings.data;
+
+	while (line != NULL && *line != '\0') {
+		size_t len = strcspn(line, "\n");
+
+		log_warning("%.*s", (int)len, line);
+		line += len + (line[len] == '\n');
+	}
+}
+
 static void
 handle_load(struct channel *channel, const struct station_config *config,
     const struct message_header *header, const struct message_load_lot *request)
@@ -137,6 +151,7 @@ handle_load(struct channel *channel, const struct station_config *config,
 		fds[0] = fd;
 		count = fd >= 0;
 	}
+	log_warnings(&problems);
 	answer(channel, header, &done, fds, count);
 	for (size_t at = 0; at < DONE_FDS; at++)
 		if (fds[at] >= 0)

@@ -26,7 +26,7 @@ struct report {
 	char lot_name[NAME_LEN];
 	char firmware_version[33];
 	char firmware_hash[DIGEST_TEXT_LEN];
-	char pattern[16];
+	char pattern[32];
 	uint64_t first_row, rows;
 	int fd;
 	struct buf out;
@@ -159,13 +159,26 @@ report_attempts(struct report *report, uint64_t lot)
 	    "SELECT a.id, a.slot, a.station, a.operator, b.at, e.at,"
 	    " v.verdict, v.cause,"
 	    " (SELECT certificate_id FROM outcome WHERE attempt = a.id"
-	    " AND kind = 'issue' AND done = 1 ORDER BY entry DESC LIMIT 1),"
+	    " AND kind IN ('issue', 'confirm') AND done = 1"
+	    " ORDER BY entry DESC LIMIT 1),"
 	    " (SELECT digest FROM intent WHERE attempt = a.id"
 	    " AND kind = 'issue' ORDER BY entry DESC LIMIT 1),"
-	    /* A claim unit that passed awaits its first connection, and that
-	     * is right: field provisioning ends there. */
-	    " CASE WHEN v.verdict = 'PASS' AND (SELECT pattern FROM lot"
-	    " WHERE id = a.lot) = 'claim' THEN 'AWAITING-CONNECTION' ELSE"
+	    /* A unit that passed and that ends in the field awaits its first
+	     * connection, and that is right. What was rejected is REVOKED or
+	     * DELETED once its obligation is discharged. */
+	    " CASE WHEN v.verdict = 'PASS' AND (SELECT ending = 'field' OR"
+	    " (ending = '' AND pattern = 'claim') FROM lot WHERE id = a.lot)"
+	    " AND NOT EXISTS (SELECT 1 FROM outcome WHERE attempt = a.id"
+	    " AND kind = 'confirm' AND done = 1) THEN 'AWAITING-CONNECTION'"
+	    /* The obligations of a unit that passed are about others. */
+	    " WHEN v.verdict IS NOT 'PASS'"
+	    " AND EXISTS (SELECT 1 FROM obligation AS b JOIN search AS s"
+	    " ON s.obligation = b.id AND s.closed = 1 WHERE b.attempt = a.id"
+	    " AND b.certificate_id = (SELECT certificate_id FROM outcome"
+	    " WHERE attempt = a.id AND kind IN ('issue', 'confirm')"
+	    " AND done = 1 ORDER BY entry DESC LIMIT 1)) THEN CASE (SELECT pattern FROM lot"
+	    " WHERE id = a.lot) WHEN 'jitp' THEN 'REVOKED' WHEN 'jitr' THEN"
+	    " 'REVOKED' ELSE 'DELETED' END ELSE"
 	    " (SELECT cloud_state FROM outcome WHERE attempt = a.id"
 	    " AND cloud_state <> '' AND done = 1 ORDER BY entry DESC LIMIT 1)"
 	    " END,"

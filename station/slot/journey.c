@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "pki/csr.h"
 #include "pki/key.h"
 #include "slot/claim.h"
+#include "slot/enroll.h"
 
 /* Where each step begins on the progress bar, in permille of the whole. */
 static const uint32_t step_permille[STEP_NAME_COUNT] = {
@@ -20,10 +20,12 @@ static const uint32_t step_permille[STEP_NAME_COUNT] = {
     [STEP_REGISTER] = 800,
     [STEP_WRITE_BACK] = 850,
     [STEP_ACTIVATE] = 930,
+    [STEP_CONFIRM] = 850,
+    [STEP_ERASE] = 950,
     [STEP_COMMIT] = 980,
 };
 
-static void
+void
 journey_step(struct journey *journey, enum step_name step, const char *note)
 {
 	journey->step = step;
@@ -168,78 +170,18 @@ identify_call(void *arg, struct engine *engine, const char *serial,
 	return gate_variables(journey, fault);
 }
 
-static int
-certificate_take(struct journey *journey, struct engine *engine,
-    const struct message_issue_done *issued, struct fault *fault)
-{
-	if (digest_bytes(issued->certificate, strlen(issued->certificate),
-		&journey->certificate_digest) == -1)
-		return fault_set(fault, CAUSE_INTERNAL, "SHA-256 failed");
-	if (engine_set(engine, "device_cert", issued->certificate,
-		strlen(issued->certificate), false, fault) == -1 ||
-	    engine_set(engine, "certificate_id", issued->certificate_id,
-		strlen(issued->certificate_id), false, fault) == -1)
-		return -1;
-	/* From here on the unit gets its identity. */
-	journey->certified = true;
-	return journey_intent(journey, INTENT_WRITE,
-	    &journey->certificate_digest, "certificate", fault);
-}
-
-/* A certificate for the unit's own key: INACTIVE until it holds it. */
-static int
-enroll_call(
-    void *arg, struct engine *engine, const char *csr, struct fault *fault)
-{
-	struct journey *journey = arg;
-	struct message_issue *issue = calloc(1, sizeof(*issue));
-	struct message_issue_done *issued = calloc(1, sizeof(*issued));
-	struct message_register bind;
-	struct message_cloud_done bound;
-	struct csr checked;
-	int status = -1;
-
-	if (issue == NULL || issued == NULL) {
-		fault_set(fault, CAUSE_INTERNAL, "out of memory");
-		goto out;
-	}
-	journey_step(journey, STEP_CHECK, "");
-	if (journey->gate.bound == 0) {
-		fault_set(fault, CAUSE_BAD_LOT,
-		    "the profile registers a unit before it identified it");
-		goto out;
-	}
-	if (csr_check(csr, strlen(csr), journey->gate.serial, CSR_KEY_ANY,
-		&checked, fault) == -1)
-		goto out;
-	journey_step(journey, STEP_REGISTER, "");
-	text_copy(issue->request, sizeof(issue->request), csr);
-	issue->spki = checked.spki;
-	if (link_request(journey->link, MESSAGE_ISSUE, issue, sizeof(*issue),
-		issued, sizeof(*issued), fault) == -1)
-		goto out;
-	memset(&bind, 0, sizeof(bind));
-	if (link_request(journey->link, MESSAGE_BIND, &bind, sizeof(bind),
-		&bound, sizeof(bound), fault) == -1)
-		goto out;
-	journey_step(journey, STEP_WRITE_BACK, "");
-	status = certificate_take(journey, engine, issued, fault);
-out:
-	free(issue);
-	free(issued);
-	return status;
-}
-
 static void
 console_progress(void *arg, uint32_t done, uint32_t total, const char *text)
 {
 	struct journey *journey = arg;
 	uint32_t from, to;
 
-	if (journey->step != STEP_WRITE_BACK)
+	if (journey->step != STEP_WRITE_BACK && journey->step != STEP_ERASE &&
+	    journey->step != STEP_CONFIRM)
 		journey->step = STEP_CONSOLE;
 	from = step_permille[journey->step];
 	to = journey->step == STEP_CONSOLE ? step_permille[STEP_REGISTER]
+	     : journey->step == STEP_ERASE ? step_permille[STEP_COMMIT]
 					   : step_permille[STEP_ACTIVATE];
 	link_progress(journey->link, journey->step,
 	    total == 0 ? from : from + (to - from) * done / total, text);
@@ -251,8 +193,10 @@ static int
 engine_prepare(struct journey *journey, struct fault *fault)
 {
 	const struct lot_image *lot = journey->lot;
+	char host[sizeof(lot->endpoint)], port[8];
 	struct engine_calls calls = {.identify = identify_call,
 	    .enroll = enroll_call,
+	    .confirm = confirm_call,
 	    .progress = console_progress,
 	    .arg = journey};
 	const struct {
@@ -263,7 +207,12 @@ engine_prepare(struct journey *journey, struct fault *fault)
 	    {"part_number", lot->part_number},
 	    {"station", journey->job->station},
 	    {"firmware_version", lot->firmware_version},
-	    {"endpoint", lot->endpoint},
+	    {"endpoint", host},
+	    {"endpoint_port", port},
+	    {"claim_after", lot->claim_erase != 0 ? "erase" : "keep"},
+	    {"ending", ending_name((enum ending)lot->ending)},
+	    {"wifi_ssid", lot->wifi_ssid},
+	    {"wifi_password", ""},
 	    {"template", lot->template_name},
 	    {"root_ca", lot->root_ca},
 	    {"claim_cert", lot->claim_certificate},
@@ -273,6 +222,8 @@ engine_prepare(struct journey *journey, struct fault *fault)
 	};
 	size_t i;
 
+	snprintf(port, sizeof(port), "%u",
+	    (unsigned)lot_endpoint(lot, host, sizeof(host)));
 	journey->engine = engine_new(&lot->profile.program, journey->port,
 	    journey->transcript, &calls, fault);
 	if (journey->engine == NULL)
@@ -322,11 +273,14 @@ unit_identify(struct journey *journey, struct fault *fault)
 	return gate_variables(journey, fault);
 }
 
+/* A unit that comes back for its certificate keeps what it has. */
 static int
 unit_flash(struct journey *journey, struct fault *fault)
 {
 	bool verified = false;
 
+	if (journey->gate.issued != 0)
+		return 0;
 	journey_step(journey, STEP_FLASH, "");
 	if (journey_intent(journey, INTENT_FLASH,
 		&journey->lot->firmware_digest, journey->lot->firmware_version,
@@ -344,14 +298,27 @@ static int
 unit_inject(struct journey *journey, struct fault *fault)
 {
 	bool verified = false;
+	bool claims = plan_injects_claim(journey->lot);
+	bool lends = journey->lot->wifi_ssid[0] != '\0';
+	int status;
 
-	if (journey->lot->profile.inject_count == 0)
+	if (journey->gate.issued != 0 ||
+	    (!claims && !lends && journey->lot->profile.inject_count == 0))
 		return 0;
 	journey_step(journey, STEP_INJECT, "");
-	if (claim_inject(journey, &verified, fault) == -1)
+	if ((claims || lends) && claim_take(journey, fault) == -1)
+		return -1;
+	/* Without a claim the images are settings, no identity. */
+	status = claims ? claim_inject(journey, &verified, fault)
+			: images_write(journey, &verified, fault);
+	if (status == -1)
 		return -1;
 	journey->unverified = journey->unverified || !verified;
-	return 0;
+	/* The account knows the unit before it can connect. */
+	if (!claims || journey->lot->ending != ENDING_BENCH)
+		return 0;
+	journey_step(journey, STEP_REGISTER, "");
+	return journey_cloud(journey, MESSAGE_PREREGISTER, fault);
 }
 
 static int
@@ -365,55 +332,44 @@ unit_console(struct journey *journey, struct fault *fault)
 	return engine_run(journey->engine, fault);
 }
 
+/* What is left of the plan when the console's program has run. */
 static int
-unit_register(struct journey *journey, struct fault *fault)
+unit_finish(struct journey *journey, struct fault *fault)
 {
-	struct message_register bind;
-	struct message_cloud_done done;
-
-	memset(&bind, 0, sizeof(bind));
-	journey_step(journey, STEP_REGISTER, "");
-	return link_request(journey->link, MESSAGE_PREREGISTER, &bind,
-	    sizeof(bind), &done, sizeof(done), fault);
-}
-
-static int
-unit_activate(struct journey *journey, struct fault *fault)
-{
-	struct message_register activate;
-	struct message_cloud_done done;
-
-	if (!journey->certified)
-		return fault_set(fault, CAUSE_BAD_LOT,
-		    "the profile's steps never asked for a certificate");
-	/* All of the program's asserts held: the unit has it. */
-	if (journey_outcome(journey, INTENT_WRITE, &journey->certificate_digest,
-		true, fault) == -1)
+	if (certificate_written(journey, fault) == -1)
 		return -1;
-	memset(&activate, 0, sizeof(activate));
-	journey_step(journey, STEP_ACTIVATE, "");
-	return link_request(journey->link, MESSAGE_ACTIVATE, &activate,
-	    sizeof(activate), &done, sizeof(done), fault);
+	if (journey->lot->ending == ENDING_FIELD &&
+	    journey_demands(journey, INTENT_PREREGISTER)) {
+		journey_step(journey, STEP_REGISTER, "");
+		if (journey_cloud(journey, MESSAGE_PREREGISTER, fault) == -1)
+			return -1;
+	}
+	if (journey_demands(journey, INTENT_ACTIVATE)) {
+		journey_step(journey, STEP_ACTIVATE, "");
+		if (journey_cloud(journey, MESSAGE_ACTIVATE, fault) == -1)
+			return -1;
+	}
+	if (journey_demands(journey, INTENT_CONFIRM) && !journey->confirmed)
+		return fault_set(fault, CAUSE_BAD_LOT,
+		    "the profile's steps never waited for the unit's first "
+		    "connection");
+	if (!journey_demands(journey, INTENT_ERASE))
+		return 0;
+	return journey_outcome(journey, INTENT_ERASE, NULL, true, fault);
 }
 
 static int
 journey_steps(struct journey *journey, struct fault *fault)
 {
-	int status;
-
 	if (engine_prepare(journey, fault) == -1 ||
 	    unit_identify(journey, fault) == -1 ||
 	    unit_flash(journey, fault) == -1 ||
 	    unit_inject(journey, fault) == -1 ||
-	    unit_console(journey, fault) == -1)
+	    unit_console(journey, fault) == -1 ||
+	    unit_finish(journey, fault) == -1)
 		return -1;
-	if (journey->lot->pattern == PATTERN_CSR)
-		status = unit_activate(journey, fault);
-	else
-		status = unit_register(journey, fault);
-	if (status == 0)
-		journey_step(journey, STEP_COMMIT, "");
-	return status;
+	journey_step(journey, STEP_COMMIT, "");
+	return 0;
 }
 
 int
@@ -421,6 +377,9 @@ journey_run(struct journey *journey, struct fault *fault)
 {
 	struct fault ignored;
 	int status = journey_steps(journey, fault);
+
+	if (status == -1)
+		claim_withdraw(journey, fault);
 
 	/* A unit that the gate refused goes as it came: in its own firmware,
 	 * not in its loader. */

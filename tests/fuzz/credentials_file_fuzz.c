@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cloud/credentials.h"
+#include "cloud/credentials_file.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -25,19 +25,26 @@ static void
 parse(const char *text, size_t len, enum credentials_file_kind kind,
     const char *profile)
 {
-	static struct credentials found;
+	static struct credentials_profile found;
+	static const struct credentials_profile none;
 	struct fault fault = {0};
 	int result =
 	    credentials_parse("file", text, len, kind, profile, &found, &fault);
 
-	if (result < -1 || result > 1 ||
-	    (result == 1) != (found.access_key[0] != '\0') ||
-	    (result == 1) != (found.secret_key[0] != '\0') ||
-	    (result == -1) != (fault.cause == CAUSE_CLOUD_CREDENTIALS))
+	if ((result == -1) != (fault.cause == CAUSE_CLOUD_CREDENTIALS) ||
+	    (found.keys.access_key[0] != '\0') !=
+		(found.keys.secret_key[0] != '\0'))
 		abort();
-	key_check(found.access_key, sizeof(found.access_key));
-	key_check(found.secret_key, sizeof(found.secret_key));
-	key_check(found.session_token, sizeof(found.session_token));
+	if ((result == -1 || !found.present) &&
+	    memcmp(&found, &none, sizeof(none)) != 0)
+		abort();
+	key_check(found.keys.access_key, sizeof(found.keys.access_key));
+	key_check(found.keys.secret_key, sizeof(found.keys.secret_key));
+	key_check(found.keys.session_token, sizeof(found.keys.session_token));
+	if (strnlen(
+		found.credential_process, sizeof(found.credential_process)) ==
+	    sizeof(found.credential_process))
+		abort();
 }
 
 int

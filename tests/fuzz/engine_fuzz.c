@@ -48,8 +48,10 @@ sent(void *arg, enum port_direction direction, const void *bytes, size_t len)
 }
 
 static int
-enroll(void *arg, struct engine *engine, const char *csr, struct fault *fault)
+enroll(void *arg, struct engine *engine, enum program_register what,
+    const char *csr, struct fault *fault)
 {
+	(void)what;
 	(void)arg;
 	return engine_set(
 	    engine, "device_cert", csr, strlen(csr), false, fault);

@@ -11,7 +11,9 @@ What is checked in the cloud is asked for by boto3, never by `station`.
 import csv
 import json
 import os
+import random
 import re
+import select
 import shutil
 import signal
 import socket
@@ -19,6 +21,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
 
@@ -61,7 +64,7 @@ class Bench:
     def __init__(self, lot="demo", units=4, slots=2, seed=1, faults=False,
                  rates="none", real_time=False, environment=None,
                  alarm=None, serial_from=None, plan=None, profile=None,
-                 quantity=None, lot_edit=None):
+                 quantity=None, lot_edit=None, cloud_options=()):
         self.lot = lot
         self.units = units
         self.slots = slots
@@ -76,6 +79,8 @@ class Bench:
         self.profile = profile
         self.quantity = quantity
         self.lot_edit = lot_edit
+        self.cloud_options = list(cloud_options)
+        self.conf = {}
         self.cloud = self.station = self.hands = None
         self.folder = None
         self.verdicts = []
@@ -84,11 +89,13 @@ class Bench:
     # ---- life ----
 
     def __enter__(self):
+        self.failed_before = results["failed"]
         self.folder = tempfile.mkdtemp(prefix="station-test.", dir="/tmp")
         os.chmod(self.folder, 0o755)
         for name in ("lots", "state", "bench", "logs"):
             os.mkdir(self.path(name))
         try:
+            self.conf_read()
             self.cloud_start()
             self.lot_make()
             self.config_write()
@@ -100,7 +107,7 @@ class Bench:
     def __exit__(self, kind, value, trace):
         for process in (self.station, self.hands, self.cloud):
             self.end(process)
-        if kind is not None or results["failed"]:
+        if kind is not None or results["failed"] > self.failed_before:
             self.tell_logs()
         if os.environ.get("KEEP"):
             print("# kept: %s" % self.folder)
@@ -132,14 +139,22 @@ class Bench:
 
     # ---- parts ----
 
+    def conf_read(self):
+        """What the lot wants of the bench."""
+        with open(os.path.join(TOP, "lots", self.lot, "bench.conf")) as lines:
+            for line in lines:
+                if not line.startswith("#"):
+                    self.conf.update(word.split("=", 1)
+                                     for word in line.split())
+
     def cloud_start(self):
         out = open(self.path("logs", "cloud.log"), "ab")
-        port = []
         self.cloud = subprocess.Popen(
             [os.path.join(BIN, "bench-cloud"), "--dir", self.path("cloud"),
              "--rates", self.rates, "--seed", str(self.seed),
              "--setup", os.path.join(TOP, "fixtures/cloud/demo.json")]
-            + port, stdout=out, stderr=subprocess.STDOUT)
+            + (["--bucket", self.conf["bucket"]] if "bucket" in self.conf
+               else []) + self.cloud_options, stdout=out, stderr=subprocess.STDOUT)
         out.close()
 
         def ready():
@@ -152,12 +167,7 @@ class Bench:
     def lot_make(self):
         folder = self.path("lots", self.lot)
         shutil.copytree(os.path.join(TOP, "lots", self.lot), folder)
-        conf = {}
-        with open(os.path.join(folder, "bench.conf")) as lines:
-            for word in lines.read().split():
-                if "=" in word:
-                    name, text = word.split("=", 1)
-                    conf[name] = text
+        conf = self.conf
         self.chip = conf["chip"]
         subprocess.run(
             [os.path.join(BIN, "bench-firmware"), "--out",
@@ -170,8 +180,10 @@ class Bench:
                    self.chip, "--prefix", "TEST", "--manifest",
                    os.path.join(folder, "manifest.csv"), "--plan",
                    self.path("plan.csv")]
-        subprocess.run(command + (["--faults"] if self.faults else []),
-                       check=True, stdout=subprocess.DEVNULL)
+        if self.faults:
+            command.append("--faults" + (
+                "=" + conf["faulty"] if "faulty" in conf else ""))
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         manifest = os.path.join(folder, "manifest.csv")
         with open(manifest, newline="") as text:
             rows = list(csv.reader(text))
@@ -182,9 +194,7 @@ class Bench:
             writer.writerows(row + ["A"] for row in rows[1:])
         if self.plan is not None:
             self.plan(self)
-        for name in ("claim.cert.pem", "claim.key.pem", "root-ca.pem"):
-            shutil.copy(self.path("cloud", "claim", name), folder)
-        os.chmod(os.path.join(folder, "claim.key.pem"), 0o600)
+        self.lot_files(folder)
         lot_file = os.path.join(folder, "lot.yaml")
         with open(lot_file) as text:
             lot = text.read()
@@ -197,14 +207,53 @@ class Bench:
                          "serial_from: " + self.serial_from, lot)
         if self.profile:
             lot = re.sub(r"(?m)^profile:.*", "profile: " + self.profile, lot)
+        if self.mqtt_endpoint():
+            lot = re.sub(r"(?m)^endpoint:.*",
+                         "endpoint: " + self.mqtt_endpoint(), lot)
         if self.lot_edit:
             lot = self.lot_edit(lot)
         with open(lot_file, "w") as text:
             text.write(lot)
 
+    def lot_files(self, folder):
+        """What the lot has from its customer and from AWS: claim, CAs, the
+        factory's Wi-Fi."""
+        def bring(source, name, mode=0o644):
+            shutil.copy(self.path("cloud", *source),
+                        os.path.join(folder, name))
+            os.chmod(os.path.join(folder, name), mode)
+
+        bring(("claim", "claim.cert.pem"), "claim.cert.pem")
+        bring(("claim", "claim.key.pem"), "claim.key.pem", 0o600)
+        bring(("claim", "root-ca.pem"), "root-ca.pem")
+        if "ca" in self.conf:
+            bring((self.conf["ca"], "ca.pem"), "ca.pem")
+            bring((self.conf["ca"], "ca.key.pem"), "ca.key.pem", 0o600)
+        if "birth" in self.conf:
+            bring((self.conf["birth"], "ca.pem"), "birth-ca.pem")
+        if "wifi" in self.conf:
+            password = "pw-%016x" % random.Random(self.seed).getrandbits(64)
+            for name, text in (
+                    (os.path.join(folder, "wifi.password"), password),
+                    (self.path("wifi"), "%s\n%s" % (self.conf["wifi"],
+                                                    password))):
+                with open(name, "w") as out:
+                    out.write(text + "\n")
+                os.chmod(name, 0o600)
+
+    def cloud_file(self, name):
+        """A line that bench-cloud has written, or None."""
+        try:
+            with open(self.path("cloud", name)) as text:
+                return text.read().strip()
+        except FileNotFoundError:
+            return None
+
     def endpoint(self):
-        with open(self.path("cloud", "endpoint")) as text:
-            return text.read().strip()
+        return self.cloud_file("endpoint")
+
+    def mqtt_endpoint(self):
+        return self.cloud_file("mqtt-endpoint")
 
     def config_write(self):
         lines = [
@@ -215,7 +264,9 @@ class Bench:
             "clouds:", "  - name: bench", '    account: "123456789012"',
             "    region: eu-west-1",
             "    endpoint: %s" % self.endpoint(),
-            "    sts_endpoint: %s" % self.endpoint(),
+            "    sts_endpoint: %s" % self.endpoint()] + (
+                ["    s3_endpoint: %s" % self.cloud_file("s3-endpoint")]
+                if self.cloud_file("s3-endpoint") else []) + [
             "    ca_file: cloud/ca.pem",
             "    credentials: {source: file, file: cloud/credentials,"
             " profile: bench}",
@@ -244,13 +295,24 @@ class Bench:
     def hands_start(self, *more):
         out = open(self.path("logs", "hands.log"), "ab")
         options = ["--real-time"] if self.real_time else []
+        device = []
+        if "wifi" in self.conf:
+            device += ["--wifi", self.path("wifi")]
+        if "birth" in self.conf:
+            device += ["--birth", self.path("cloud", self.conf["birth"])]
         self.hands = subprocess.Popen(
             [os.path.join(BIN, "bench-hands"), "--dir", self.path("bench"),
              "--slots", str(self.slots), "--units", self.path("plan.csv"),
              "--seed", str(self.seed), "--handling-ms", "20", "--device",
-             os.path.join(BIN, "bench-device")] + options + list(more),
+             os.path.join(BIN, "bench-device")] + options + list(more) +
+            ["--"] + device,
             stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT)
         out.close()
+
+    def hands_end(self):
+        """The operator clears the fixture; units keep what they are."""
+        self.end(self.hands)
+        self.hands = None
 
     def next_unit(self, slot):
         """The operator takes the unit out and puts the next one in."""
@@ -261,6 +323,39 @@ class Bench:
     def start(self):
         self.station_start()
         self.hands_start()
+
+    def unit_says(self, row, command, pattern):
+        """Asks a unit that is in no slot at its console: the match."""
+        link = self.path("bench", "asked-" + row["serial"])
+        device = subprocess.Popen(
+            [os.path.join(BIN, "bench-device"), "--link", link, "--chip",
+             self.chip, "--mac", row["mac"], "--serial", row["serial"],
+             "--heartbeat-ms", "0", "--state",
+             self.path("bench", "unit-%s.flash" % row["serial"])],
+            stderr=subprocess.DEVNULL)
+        port = -1
+        heard = b""
+        try:
+            wait_until(10, "the unit's port", lambda: os.path.exists(link))
+            port = os.open(link, os.O_RDWR | os.O_NOCTTY)
+            mode = termios.tcgetattr(port)
+            mode[0] = mode[1] = mode[3] = 0
+            mode[2] = termios.CS8 | termios.CREAD | termios.CLOCAL
+            mode[4] = mode[5] = termios.B115200
+            termios.tcsetattr(port, termios.TCSANOW, mode)
+            deadline = time.monotonic() + 20
+            while time.monotonic() < deadline:
+                os.write(port, b"\x03" + command.encode() + b"\r")
+                while select.select([port], [], [], 0.3)[0]:
+                    heard += os.read(port, 4096)
+                    found = re.search(pattern, heard)
+                    if found:
+                        return found
+            raise TimeoutError("%s: %r" % (row["serial"], heard[-200:]))
+        finally:
+            if port != -1:
+                os.close(port)
+            self.end(device)
 
     # ---- the operator's command ----
 
@@ -353,6 +448,30 @@ class Bench:
             aws_access_key_id=keys["aws_access_key_id"],
             aws_secret_access_key=keys["aws_secret_access_key"],
             config=Config(retries={"max_attempts": 3}))
+
+    def aws(self, service, *arguments):
+        """What Debian's aws says, as a Python value."""
+        environment = dict(
+            os.environ, AWS_SHARED_CREDENTIALS_FILE=self.path(
+                "cloud", "credentials"), AWS_PROFILE="bench",
+            AWS_CONFIG_FILE="/dev/null", AWS_DEFAULT_REGION="eu-west-1",
+            AWS_CA_BUNDLE=self.path("cloud", "ca.pem"), AWS_PAGER="",
+            AWS_EC2_METADATA_DISABLED="true", AWS_MAX_ATTEMPTS="5")
+        result = subprocess.run(
+            ["aws", "--endpoint-url", self.endpoint(), "--output", "json",
+             service] + list(arguments), env=environment,
+            capture_output=True, text=True, timeout=60)
+        if result.returncode != 0:
+            raise RuntimeError("aws %s: %s" % (" ".join(arguments),
+                                               result.stderr.strip()))
+        return json.loads(result.stdout or "null")
+
+    def faults_set(self, rules):
+        """Gives the bench's cloud rules to misbehave by."""
+        path = self.path("cloud", "faults.json")
+        with open(path + ".new", "w") as out:
+            json.dump(rules, out)
+        os.rename(path + ".new", path)
 
     def cloud_things(self):
         iot = self.iot()

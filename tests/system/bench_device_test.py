@@ -301,12 +301,14 @@ class Device:
     def console(self):
         self.read_until(b"product console ready\r\n> ")
 
-    def say(self, line, prompt=b"> "):
+    def say(self, line, prompt=b"> ", seconds=10):
         """Sends a console line; returns the answer without the echo."""
         self.write(line.encode() + b"\r")
         self.read_until(line.encode() + b"\r\n")
-        return self.read_until(b"\r\n" + prompt if line != "cert begin"
-                               else prompt)[:-len(prompt)].decode().strip()
+        pasting = line in ("cert begin", "key import")
+        return self.read_until(
+            prompt if pasting else b"\r\n" + prompt,
+            seconds)[:-len(prompt)].decode().strip()
 
 
 def crc(data):
@@ -1109,7 +1111,10 @@ def list_faults(_folder):
     names = re.findall(r"^([a-z0-9-]+)", done.stdout.decode(), re.M)
     covered = ("silent garbage reset-loop unplug wrong-chip same-key "
                "csr-serial csr-signature slow-flash md5-mismatch small-flash "
-               "secure-download baud-refuse swap brownout drop-block")
+               "secure-download baud-refuse swap brownout drop-block "
+               # bench_network_test.py has these:
+               "wifi-never wifi-keep provision-rejected claim-keep "
+               "wrong-birth no-connection old-certificate")
     equal(sorted(names), sorted(covered.split()), "faults")
     done = subprocess.run([os.path.join(BIN, "bench-device"), "--link", "x",
                            "--fault", "none-such"], capture_output=True,
@@ -1133,10 +1138,11 @@ def plan_make(folder, *options):
 
 @test
 def units(folder):
-    rows, plan = plan_make(folder, "--units", "30", "--faults", "--seed",
-                           str(SEED))
+    rows, plan = plan_make(
+        folder, "--units", "40",
+        "--faults=common,key,wifi,fleet,birth,first", "--seed", str(SEED))
     equal(rows[0], "serial,mac", "header")
-    equal(len(set(rows[1:])), 30, "rows")
+    equal(len(set(rows[1:])), 40, "rows")
     known = {row.split(",")[0] for row in rows[1:]}
     done = subprocess.run([os.path.join(BIN, "bench-device"),
                            "--list-faults"], capture_output=True, check=True)
@@ -1150,6 +1156,12 @@ def units(folder):
     shared = [unit[4] for unit in plan if unit[3] == "same-key"]
     equal((len(shared) >= 2, shared[0], set(shared[1:])),
           (True, "PASS", {"duplicate-key"}), "shared keys")
+    _, plan = plan_make(folder, "--units", "24", "--faults=wifi")
+    equal({unit[3] for unit in plan} - {""}, {"wifi-never", "wifi-keep"},
+          "faults of a group")
+    _, plan = plan_make(folder, "--units", "30", "--faults")
+    check("same-key" in {unit[3] for unit in plan} and
+          "wifi-never" not in {unit[3] for unit in plan}, "faults at large")
     _, plan = plan_make(folder, "--units", "10")
     equal({(unit[3], unit[4]) for unit in plan}, {("", "PASS")}, "good plan")
 
@@ -1310,12 +1322,13 @@ def run(function):
         shutil.rmtree(folder)
 
 
-def main():
+def main(tests):
     print("# seed %d" % SEED)
     wanted = sys.argv[1:]
-    results = [run(function) for function in TESTS
+    results = [run(function) for function in tests
                if not wanted or function.__name__ in wanted]
     sys.exit(0 if results and all(results) else 1)
 
 
-main()
+if __name__ == "__main__":
+    main(TESTS)

@@ -29,133 +29,12 @@
 #include "lot/config.h"
 #include "lot/lot.h"
 #include "pki/csr.h"
+#include "cloud_role_setup.h"
 
 enum {
 	LINE_MAX_LEN = 64 * 1024,
 	QUEUED_MAX = 1024
 };
-
-static void __attribute__((noreturn, format(printf, 1, 2)))
-die(const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	vfprintf(stderr, format, arguments);
-	va_end(arguments);
-	fputc('\n', stderr);
-	exit(1);
-}
-
-static const char *
-text_of(const json_t *object, const char *name)
-{
-	const char *text = json_string_value(json_object_get(object, name));
-
-	return text != NULL ? text : "";
-}
-
-static void
-text_take(char *to, size_t size, const json_t *object, const char *name)
-{
-	if (text_copy(to, size, text_of(object, name)) == -1)
-		die("%s is too long", name);
-}
-
-static int64_t
-number_of(const json_t *object, const char *name, int64_t otherwise)
-{
-	const json_t *value = json_object_get(object, name);
-
-	return json_is_integer(value) ? json_integer_value(value) : otherwise;
-}
-
-/* ---- set-up ---- */
-
-static void
-cloud_read(struct config_cloud *cloud, const json_t *json)
-{
-	const char *name;
-	json_t *rate;
-
-	text_take(cloud->name, sizeof(cloud->name), json, "name");
-	text_take(cloud->account, sizeof(cloud->account), json, "account");
-	text_take(cloud->region, sizeof(cloud->region), json, "region");
-	text_take(cloud->endpoint, sizeof(cloud->endpoint), json, "endpoint");
-	text_take(
-	    cloud->sts_endpoint, sizeof(cloud->sts_endpoint), json, "endpoint");
-	text_take(cloud->ca_file, sizeof(cloud->ca_file), json, "ca_file");
-	text_take(cloud->credentials_file, sizeof(cloud->credentials_file),
-	    json, "credentials_file");
-	text_take(cloud->credentials_profile,
-	    sizeof(cloud->credentials_profile), json, "credentials_profile");
-	cloud->credentials =
-	    (uint32_t)number_of(json, "credentials", CREDENTIAL_DEFAULT);
-	cloud->share_percent = (uint32_t)number_of(json, "share_percent", 80);
-	json_object_foreach (json_object_get(json, "rates"), name, rate) {
-		struct config_rate *to = &cloud->rates[cloud->rate_count++];
-
-		text_copy(to->operation, sizeof(to->operation), name);
-		to->per_second_milli = (uint32_t)json_integer_value(rate);
-	}
-}
-
-static int
-config_seal(const json_t *setup)
-{
-	static struct station_config config;
-	const json_t *clouds = json_object_get(setup, "clouds");
-	struct fault fault = {0};
-	int fd;
-
-	config.magic = CONFIG_MAGIC;
-	config.size = sizeof(config);
-	text_take(config.station, sizeof(config.station), setup, "station");
-	config.cloud_count = (uint32_t)json_array_size(clouds);
-	for (uint32_t i = 0; i < config.cloud_count; i++)
-		cloud_read(&config.clouds[i], json_array_get(clouds, i));
-	fd = file_seal("config", &config, sizeof(config), &fault);
-	if (fd == -1)
-		die("%s", fault.text);
-	return fd;
-}
-
-static int
-lot_seal(const json_t *json)
-{
-	static struct lot_image lot;
-	const json_t *groups = json_object_get(json, "groups");
-	struct fault fault = {0};
-	const char *name;
-	json_t *rule;
-	int fd;
-
-	memset(&lot, 0, sizeof(lot));
-	lot.magic = LOT_MAGIC;
-	lot.size = sizeof(lot);
-	text_take(lot.name, sizeof(lot.name), json, "name");
-	text_take(lot.cloud, sizeof(lot.cloud), json, "cloud");
-	text_take(lot.account, sizeof(lot.account), json, "account");
-	text_take(lot.thing_type, sizeof(lot.thing_type), json, "thing_type");
-	text_take(lot.policy, sizeof(lot.policy), json, "policy");
-	text_take(lot.firmware_version, sizeof(lot.firmware_version), json,
-	    "firmware");
-	lot.group_count = (uint32_t)json_array_size(groups);
-	for (uint32_t i = 0; i < lot.group_count; i++)
-		text_copy(lot.groups[i], sizeof(lot.groups[i]),
-		    json_string_value(json_array_get(groups, i)));
-	json_object_foreach (json_object_get(json, "attributes"), name, rule) {
-		struct lot_attribute *to =
-		    &lot.attributes[lot.attribute_count++];
-
-		text_copy(to->name, sizeof(to->name), name);
-		text_copy(to->rule, sizeof(to->rule), json_string_value(rule));
-	}
-	fd = file_seal("lot", &lot, sizeof(lot), &fault);
-	if (fd == -1)
-		die("%s", fault.text);
-	return fd;
-}
 
 /* ---- the child ---- */
 
@@ -207,7 +86,13 @@ issue_send(
 	issue.lot = (uint32_t)number_of(json, "lot", 0);
 	issue.look_up = (uint32_t)number_of(json, "look_up", 0);
 	issue.since_wall_ms = number_of(json, "since_wall_ms", 0);
-	text_take(issue.request, sizeof(issue.request), json, "csr");
+	issue.kind = text_of(json, "certificate")[0] != '\0' ? ISSUE_CERTIFICATE
+							     : ISSUE_CSR;
+	text_take(issue.request, sizeof(issue.request), json,
+	    issue.kind == ISSUE_CSR ? "csr" : "certificate");
+	text_take(issue.thing, sizeof(issue.thing), json, "thing");
+	text_take(issue.mac, sizeof(issue.mac), json, "mac");
+	text_take(issue.extra, sizeof(issue.extra), json, "extra");
 	text_take(issue.serial, sizeof(issue.serial), json, "serial");
 	text_take(issue.known_id, sizeof(issue.known_id), json, "known_id");
 	text_take(issue.known_certificate, sizeof(issue.known_certificate),
@@ -242,20 +127,6 @@ register_send(struct channel *channel, struct message_header *header,
 }
 
 static void
-activate_send(
-    struct channel *channel, struct message_header *header, const json_t *json)
-{
-	struct message_register activate;
-
-	memset(&activate, 0, sizeof(activate));
-	activate.lot = (uint32_t)number_of(json, "lot", 0);
-	text_take(activate.certificate_id, sizeof(activate.certificate_id),
-	    json, "certificate_id");
-	header->type = MESSAGE_ACTIVATE;
-	channel_send(channel, header, &activate, sizeof(activate), NULL, 0);
-}
-
-static void
 discard_send(
     struct channel *channel, struct message_header *header, const json_t *json)
 {
@@ -268,6 +139,7 @@ discard_send(
 	    "certificate_id");
 	text_take(discard.keep_id, sizeof(discard.keep_id), json, "keep_id");
 	text_take(discard.thing, sizeof(discard.thing), json, "thing");
+	text_take(discard.revoke, sizeof(discard.revoke), json, "revoke");
 	hex_decode(discard.spki.bytes, sizeof(discard.spki.bytes),
 	    text_of(json, "spki"));
 	header->type = MESSAGE_DISCARD;
@@ -293,6 +165,54 @@ lot_send(struct channel *channel, struct message_header *header,
 }
 
 static void
+claim_send(
+    struct channel *channel, struct message_header *header, const json_t *json)
+{
+	struct message_claim claim;
+
+	memset(&claim, 0, sizeof(claim));
+	claim.lot = (uint32_t)number_of(json, "lot", 0);
+	text_take(claim.serial, sizeof(claim.serial), json, "serial");
+	header->type = MESSAGE_CLAIM_CREATE;
+	channel_send(channel, header, &claim, sizeof(claim), NULL, 0);
+}
+
+static void
+permit_send(
+    struct channel *channel, struct message_header *header, const json_t *json)
+{
+	struct message_permit permit;
+
+	memset(&permit, 0, sizeof(permit));
+	permit.lot = (uint32_t)number_of(json, "lot", 0);
+	header->type = MESSAGE_PERMIT;
+	channel_send(channel, header, &permit, sizeof(permit), NULL, 0);
+}
+
+static void
+bulk_send(struct channel *channel, struct message_header *header,
+    const json_t *json, uint16_t type)
+{
+	const char *input = text_of(json, "input");
+	struct message_bulk bulk;
+	struct fault fault = {0};
+	int fd = -1;
+
+	memset(&bulk, 0, sizeof(bulk));
+	bulk.lot = (uint64_t)number_of(json, "lot", 0);
+	bulk.bulk = (uint64_t)number_of(json, "bulk", 1);
+	text_take(bulk.key, sizeof(bulk.key), json, "key");
+	text_take(bulk.task, sizeof(bulk.task), json, "task");
+	if (input[0] != '\0')
+		fd = file_seal("input", input, strlen(input), &fault);
+	header->type = type;
+	channel_send(
+	    channel, header, &bulk, sizeof(bulk), &fd, fd != -1 ? 1 : 0);
+	if (fd != -1)
+		close(fd);
+}
+
+static void
 request_send(struct channel *channel, const json_t *setup, const char *line)
 {
 	json_t *json = json_loads(line, 0, NULL);
@@ -312,7 +232,17 @@ request_send(struct channel *channel, const json_t *setup, const char *line)
 	else if (strcmp(type, "preregister") == 0)
 		register_send(channel, &header, json, MESSAGE_PREREGISTER);
 	else if (strcmp(type, "activate") == 0)
-		activate_send(channel, &header, json);
+		register_send(channel, &header, json, MESSAGE_ACTIVATE);
+	else if (strcmp(type, "confirm") == 0)
+		register_send(channel, &header, json, MESSAGE_CONFIRM);
+	else if (strcmp(type, "claim") == 0)
+		claim_send(channel, &header, json);
+	else if (strcmp(type, "permit") == 0)
+		permit_send(channel, &header, json);
+	else if (strcmp(type, "bulk-start") == 0)
+		bulk_send(channel, &header, json, MESSAGE_BULK_START);
+	else if (strcmp(type, "bulk-poll") == 0)
+		bulk_send(channel, &header, json, MESSAGE_BULK_POLL);
 	else if (strcmp(type, "discard") == 0)
 		discard_send(channel, &header, json);
 	else
@@ -324,24 +254,97 @@ request_send(struct channel *channel, const json_t *setup, const char *line)
 
 /* ---- answers ---- */
 
-static void
-fields_add(json_t *json, const struct message *message)
+/* A report's text; null when there is no such descriptor. */
+static json_t *
+report_read(const struct message *message, size_t at)
+{
+	struct fault fault = {0};
+	json_t *text;
+	char *data;
+	size_t len;
+
+	if (at >= message->fd_count)
+		return json_null();
+	if (file_read_fd(message->fds[at], "report", 64 * 1024 * 1024, &data,
+		&len, &fault) == -1)
+		die("%s", fault.text);
+	text = json_stringn(data, len);
+	free(data);
+	return text;
+}
+
+static json_t *
+bulk_fields(const struct message *message)
+{
+	const struct message_bulk_done *bulk =
+	    (const void *)message->body.bytes;
+
+	return json_pack("{s:s,s:s,s:s,s:i,s:i,s:i,s:i,s:o,s:o}", "task",
+	    bulk->task, "key", bulk->key, "status", bulk->status, "ended",
+	    (int)bulk->ended, "succeeded", (int)bulk->succeeded, "failed",
+	    (int)bulk->failed, "percent", (int)bulk->percent, "results",
+	    report_read(message, 0), "errors", report_read(message, 1));
+}
+
+static json_t *
+confirm_fields(const struct message *message)
+{
+	const struct message_confirm_done *confirm =
+	    (const void *)message->body.bytes;
+	json_t *others = json_array();
+
+	for (size_t i = 0; i < OTHERS_MAX; i++)
+		if (confirm->others[i][0] != '\0')
+			json_array_append_new(
+			    others, json_string(confirm->others[i]));
+	return json_pack("{s:s,s:s,s:s,s:o}", "certificate_id",
+	    confirm->certificate_id, "arn", confirm->arn, "cloud_state",
+	    confirm->cloud_state, "others", others);
+}
+
+/* What the answer has besides its fault; null: nothing. */
+static json_t *
+fields_make(const struct message *message)
 {
 	const struct message_issue_done *issue =
 	    (const void *)message->body.bytes;
 	const struct message_cloud_done *cloud =
 	    (const void *)message->body.bytes;
+	const struct message_claim_done *claim =
+	    (const void *)message->body.bytes;
 
-	if (message->header.type == MESSAGE_ISSUE_DONE)
-		json_object_update_new(json,
-		    json_pack("{s:s,s:s,s:s,s:s,s:i}", "certificate_id",
-			issue->certificate_id, "certificate",
-			issue->certificate, "arn", issue->arn, "request_id",
-			issue->request_id, "stray", (int)issue->stray));
-	else if (message->header.type != MESSAGE_CLOUD_LOT_DONE)
-		json_object_update_new(json,
-		    json_pack("{s:s,s:s}", "cloud_state", cloud->cloud_state,
-			"request_id", cloud->request_id));
+	switch (message->header.type) {
+	case MESSAGE_ISSUE_DONE:
+		return json_pack("{s:s,s:s,s:s,s:s,s:s,s:i}", "certificate_id",
+		    issue->certificate_id, "certificate", issue->certificate,
+		    "arn", issue->arn, "request_id", issue->request_id,
+		    "cloud_state", issue->cloud_state, "stray",
+		    (int)issue->stray);
+	case MESSAGE_CONFIRM_DONE:
+		return confirm_fields(message);
+	case MESSAGE_CLAIM_CREATE_DONE:
+		return json_pack("{s:s,s:s,s:I}", "certificate",
+		    claim->certificate, "certificate_id", claim->certificate_id,
+		    "expires_wall_ms", (json_int_t)claim->expires_wall_ms);
+	case MESSAGE_BULK_START_DONE:
+	case MESSAGE_BULK_POLL_DONE:
+		return bulk_fields(message);
+	case MESSAGE_CLOUD_LOT_DONE:
+	case MESSAGE_PERMIT_DONE:
+		return NULL;
+	default:
+		return json_pack("{s:s,s:s}", "cloud_state", cloud->cloud_state,
+		    "request_id", cloud->request_id);
+	}
+}
+
+static void
+line_print(json_t *json)
+{
+	json_dumpf(json, stdout, JSON_COMPACT);
+	putchar('\n');
+	fflush(stdout);
+	json_decref(json);
 }
 
 static void
@@ -364,12 +367,45 @@ answer_print(const struct message *message)
 		    fault_row(done->fault.cause)->name, "text",
 		    done->fault.text, "fault_request_id",
 		    done->fault.request_id);
-		fields_add(json, message);
+		json_object_update_new(json, fields_make(message));
 	}
-	json_dumpf(json, stdout, JSON_COMPACT);
-	putchar('\n');
-	fflush(stdout);
-	json_decref(json);
+	line_print(json);
+}
+
+/* ---- the vault's part ---- */
+
+/* Takes every key that is deposited, and shows it. */
+static void
+vault_answer(struct channel *vault, const struct message *message)
+{
+	const struct message_deposit *deposit =
+	    (const void *)message->body.bytes;
+	struct message_header header = message->header;
+	struct message_done done;
+
+	memset(&done, 0, sizeof(done));
+	header.type++;
+	if (message->header.type == MESSAGE_DEPOSIT)
+		line_print(json_pack("{s:s,s:I,s:s%,s:s}", "type", "deposit",
+		    "attempt", (json_int_t)header.attempt, "key", deposit->pem,
+		    (size_t)deposit->len, "certificate", deposit->certificate));
+	else
+		die("the vault was asked for %u", message->header.type);
+	channel_send(vault, &header, &done, sizeof(done), NULL, 0);
+}
+
+static void
+vault_join(struct channel *vault, struct channel *channel)
+{
+	struct message_header header = {
+	    .version = MESSAGE_VERSION, .type = MESSAGE_CLOUD_VAULT};
+	int pair[2];
+
+	if (channel_pair(pair) == -1)
+		die("no channel");
+	channel_open(vault, pair[0], "cloud's pair", QUEUED_MAX);
+	channel_send(channel, &header, NULL, 0, &pair[1], 1);
+	close(pair[1]);
 }
 
 /* Sends the whole lines that have come; false at the end of input. */
@@ -396,24 +432,30 @@ static void
 translate(struct channel *channel, const json_t *setup)
 {
 	static struct message message;
+	struct channel vault;
 	struct buf input;
 	int got = 0;
 
 	buf_init(&input, 16 * 1024 * 1024);
+	vault_join(&vault, channel);
 	while (got != -1) {
 		struct pollfd fds[] = {{STDIN_FILENO, POLLIN, 0},
-		    {channel->fd, channel_events(channel), 0}};
+		    {channel->fd, channel_events(channel), 0},
+		    {vault.fd, channel_events(&vault), 0}};
 
-		poll(fds, 2, -1);
+		poll(fds, 3, -1);
 		if ((fds[0].revents & (POLLIN | POLLHUP)) != 0 &&
 		    !input_take(channel, setup, &input))
 			break;
 		channel_flush(channel);
+		while ((got = channel_receive(&vault, &message)) == 1)
+			vault_answer(&vault, &message);
 		while ((got = channel_receive(channel, &message)) == 1) {
 			answer_print(&message);
 			message_close_fds(&message);
 		}
 	}
+	channel_close(&vault);
 	buf_free(&input);
 }
 

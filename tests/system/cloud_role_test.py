@@ -75,17 +75,17 @@ class Unit:
 class Bench:
     """One bench-cloud in a folder of its own."""
 
-    def __init__(self, *options):
+    def __init__(self, *options, setup=None):
         self.holder = tempfile.TemporaryDirectory(prefix="cloud-role-")
         self.folder = os.path.join(self.holder.name, "cloud")
-        setup = os.path.join(self.holder.name, "setup.json")
-        with open(setup, "w", encoding="utf-8") as file:
-            json.dump(SETUP, file)
+        setup_path = os.path.join(self.holder.name, "setup.json")
+        with open(setup_path, "w", encoding="utf-8") as file:
+            json.dump(dict(SETUP, **(setup or {})), file)
         # The log stays open: the process writes to it until it ends.
         self.errors = open(os.path.join(self.holder.name, "stderr"), "wb")
         self.process = subprocess.Popen(
             [os.path.join(BUILD, "bin", "bench-cloud"), "--dir", self.folder,
-             "--setup", setup, "--rates", "none", *map(str, options)],
+             "--setup", setup_path, "--rates", "none", *map(str, options)],
             stdout=subprocess.PIPE, stderr=self.errors)
         readable, _, _ = select.select([self.process.stdout], [], [],
                                        DEADLINE_S)
@@ -182,18 +182,19 @@ class Role:
             }, **(cloud or {}))],
             "lots": [dict({
                 "name": "L100", "cloud": "bench", "account": ACCOUNT,
-                "thing_type": "SmartSensor", "firmware": "1.2.3",
+                "pattern": "csr", "thing_type": "SmartSensor", "firmware": "1.2.3",
                 "groups": ["factory", "line:1"],
                 "policy": "FleetDevicePolicy",
                 "attributes": {"rev": "${manifest.rev}", "mac": "${mac}"},
             }, **(lot or {})), {
                 "name": "L200", "cloud": "bench", "account": ACCOUNT,
-                "firmware": "1.2.3", "policy": "FleetDevicePolicy"}],
+                "pattern": "csr", "firmware": "1.2.3", "policy": "FleetDevicePolicy"}],
         }
         path = os.path.join(self.holder.name, "setup.json")
         with open(path, "w", encoding="utf-8") as file:
             json.dump(setup, file)
         variables = {"PATH": "/usr/bin:/bin", "HOME": self.holder.name,
+                     "AWS_EC2_METADATA_DISABLED": "true",
                      "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "")}
         if environment is None:
             environment = {
@@ -209,6 +210,7 @@ class Role:
         self.buffer = b""
         self.sequence = 0
         self.states = []
+        self.deposits = []
         self.pending = {}
 
     def __enter__(self):
@@ -256,6 +258,8 @@ class Role:
         message = json.loads(line)
         if message["type"] == "state":
             self.states.append(message)
+        elif message["type"] == "deposit":
+            self.deposits.append(message)
         else:
             expect(message["sequence"] not in self.pending,
                    "a request was answered twice")

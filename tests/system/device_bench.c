@@ -19,11 +19,11 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/secret.h"
 #include "base/yaml.h"
 #include "device/engine.h"
 #include "device/esp_rom.h"
 #include "device/inject.h"
-#include "device/secret.h"
 
 enum {
 	FILE_MAX = 16 * 1024 * 1024,
@@ -177,7 +177,8 @@ read_key(BIO *bio, void *to, pem_password_cb *password, void *arg)
 
 /* What AWS IoT does: a certificate for the request's key. */
 static int
-enroll(void *arg, struct engine *engine, const char *csr, struct fault *fault)
+enroll(void *arg, struct engine *engine, enum program_register what,
+    const char *csr, struct fault *fault)
 {
 	struct journey *journey = arg;
 	BIO *in = BIO_new_mem_buf(csr, -1), *out = BIO_new(BIO_s_mem());
@@ -191,6 +192,7 @@ enroll(void *arg, struct engine *engine, const char *csr, struct fault *fault)
 	long len;
 	int result = -1;
 
+	(void)what;
 	if (X509_REQ_verify(request, public_key) != 1) {
 		fault_set(fault, CAUSE_CSR_INVALID, "it does not verify");
 		goto out;

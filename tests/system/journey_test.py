@@ -298,13 +298,23 @@ def alarm_hold():
 
 
 def dead_line():
-    """What AWS refuses for every unit holds the line at the first one."""
+    """What AWS refuses for every unit is refused before the shift; what
+    changes during it holds the line at the first unit."""
     with Bench("demo-csr", units=3, slots=1, lot_edit=lambda lot: lot.replace(
             "policy: FleetDevicePolicy", "policy: NoSuchPolicy")) as bench:
-        bench.start()
+        bench.station_start()
+        opened = bench.command("lot", "open", "demo-csr")
+        check("cloud: a lot with an unknown policy is not opened",
+              opened.returncode != 0 and "NoSuchPolicy" in opened.stderr,
+              opened.stderr)
+    with Bench("demo-csr", units=3, slots=1) as bench:
+        bench.station_start()
+        bench.command("lot", "open", "demo-csr", check_status=0)
+        bench.iot().delete_policy(policyName="FleetDevicePolicy")
+        bench.hands_start()
         bench.wait_batch(bench.batch("--units", "1"))
         judged = bench.judged()
-        check("cloud: an unknown policy is named, with AWS's own name",
+        check("cloud: a policy that went is named, with AWS's own name",
               judged[0]["verdict"] == "ERROR" and
               "ResourceNotFound" in judged[0]["text"], judged)
         active = [name for name, state in

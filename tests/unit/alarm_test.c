@@ -234,6 +234,83 @@ test_hold_reason(void **state)
 }
 
 static void
+cloud_is(struct bench *bench, enum cloud_state state, const char *text)
+{
+	struct message_cloud_state message = {.state = state};
+
+	strcpy(message.text, text);
+	line_cloud_changed(&bench->line, &message);
+}
+
+/* A lapse of the credentials holds the line, and its end releases it. */
+static void
+test_lapse_holds_until_it_ends(void **state)
+{
+	struct bench *bench = *state;
+
+	count(bench, CAUSE_NO_ANSWER, 2);
+	cloud_is(bench, CLOUD_STATE_DOWN, "no network");
+	assert_false(bench->line.held);
+	cloud_is(bench, CLOUD_STATE_LAPSED, "since 12:00:00Z");
+	assert_true(bench->line.held);
+	assert_string_equal(bench->line.hold_reason, "since 12:00:00Z");
+	cloud_is(bench, CLOUD_STATE_LAPSED, "another reason");
+	assert_string_equal(bench->line.hold_reason, "another reason");
+	cloud_is(bench, CLOUD_STATE_UP, "");
+	assert_false(bench->line.held);
+	/* Nobody has looked at the failures that were counted. */
+	sums_are(bench, 2, 0);
+	/* Someone who releases it meanwhile has the last word. */
+	cloud_is(bench, CLOUD_STATE_LAPSED, "again");
+	line_release(&bench->line);
+	cloud_is(bench, CLOUD_STATE_LAPSED, "and again");
+	assert_false(bench->line.held);
+}
+
+/* Another's hold is another's to release. */
+static void
+test_lapse_leaves_other_holds(void **state)
+{
+	struct bench *bench = *state;
+
+	line_hold(&bench->line, "lunch");
+	cloud_is(bench, CLOUD_STATE_LAPSED, "lapse");
+	assert_string_equal(bench->line.hold_reason, "lunch");
+	cloud_is(bench, CLOUD_STATE_UP, "");
+	assert_true(bench->line.held);
+	line_release(&bench->line);
+	cloud_is(bench, CLOUD_STATE_LAPSED, "lapse");
+	line_hold(&bench->line, "lunch");
+	assert_string_equal(bench->line.hold_reason, "lunch");
+	cloud_is(bench, CLOUD_STATE_UP, "");
+	assert_true(bench->line.held);
+}
+
+/* What a lapse failed, and only that, holds no longer than it lasts. */
+static void
+test_faults_of_a_lapse(void **state)
+{
+	struct bench *bench = *state;
+	struct fault lapse = {.cause = CAUSE_CLOUD_CREDENTIALS};
+	struct fault other = {.cause = CAUSE_CLOUD_DENIED};
+
+	cloud_is(bench, CLOUD_STATE_LAPSED, "lapse");
+	line_hold_fault(&bench->line, &lapse, clock_monotonic_ms());
+	cloud_is(bench, CLOUD_STATE_UP, "");
+	assert_false(bench->line.held);
+	/* Its unit began before the lapse ended. */
+	line_hold_fault(&bench->line, &lapse, clock_monotonic_ms() - 1000);
+	assert_false(bench->line.held);
+	line_hold_fault(&bench->line, &lapse, clock_monotonic_ms() + 1000);
+	assert_true(bench->line.held);
+	line_release(&bench->line);
+	cloud_is(bench, CLOUD_STATE_LAPSED, "lapse");
+	line_hold_fault(&bench->line, &other, 0);
+	cloud_is(bench, CLOUD_STATE_UP, "");
+	assert_true(bench->line.held);
+}
+
+static void
 test_rate(void **state)
 {
 	struct bench *bench = *state;
@@ -315,6 +392,9 @@ main(void)
 	    ALARM_TEST(test_what_counts),
 	    ALARM_TEST(test_hold),
 	    ALARM_TEST(test_hold_reason),
+	    ALARM_TEST(test_lapse_holds_until_it_ends),
+	    ALARM_TEST(test_lapse_leaves_other_holds),
+	    ALARM_TEST(test_faults_of_a_lapse),
 	    ALARM_TEST(test_rate),
 	    ALARM_TEST(test_model),
 	};

@@ -232,6 +232,51 @@ test_keys(void **state)
 	EVP_PKEY_free(other);
 }
 
+static void
+test_keys_with_a_passphrase(void **state)
+{
+	EVP_PKEY *key = make_key("RSA", 2048), *other = make_key("P-256", 0);
+	EVP_PKEY *loaded;
+	struct secret written = {0};
+	char pem[PEM_MAX], certificate[PEM_MAX];
+
+	(void)state;
+	make_certificate(key, "maker", true, -DAY_S, DAY_S, certificate);
+	key_pem(key, "open sesame", pem);
+	loaded = key_load_encrypted(pem, strlen(pem), "open sesame", &fault);
+	assert_non_null(loaded);
+	assert_int_equal(
+	    key_fits(loaded, certificate, strlen(certificate), &fault), 0);
+	assert_int_equal(
+	    key_fits(other, certificate, strlen(certificate), &fault), -1);
+	assert_string_equal(
+	    fault.text, "the key does not belong to its certificate");
+	/* What is written needs no passphrase any more. */
+	assert_int_equal(key_write(loaded, PEM_MAX, &written, &fault), 0);
+	assert_int_equal(key_check(written.data, written.len, certificate,
+			     strlen(certificate), &fault),
+	    0);
+	assert_int_equal(strlen(written.data), written.len);
+	secret_free(&written);
+	assert_int_equal(key_write(loaded, 100, &written, &fault), -1);
+	assert_null(written.data);
+	EVP_PKEY_free(loaded);
+	assert_null(
+	    key_load_encrypted(pem, strlen(pem), "open barley", &fault));
+	assert_non_null(strstr(fault.text, "cannot be decrypted"));
+	assert_null(strstr(fault.text, "barley"));
+	assert_null(key_load_encrypted(pem, strlen(pem), NULL, &fault));
+	assert_non_null(strstr(fault.text, "is encrypted"));
+	/* One that is not encrypted needs none. */
+	key_pem(other, NULL, pem);
+	loaded = key_load_encrypted(pem, strlen(pem), "open sesame", &fault);
+	assert_non_null(loaded);
+	EVP_PKEY_free(loaded);
+	assert_int_equal(ERR_peek_error(), 0);
+	EVP_PKEY_free(key);
+	EVP_PKEY_free(other);
+}
+
 /* Kilobytes of this process's memory that are locked. */
 static long
 locked_kib(void)
@@ -317,6 +362,7 @@ main(void)
 	    cmocka_unit_test(test_validity),
 	    cmocka_unit_test(test_authorities),
 	    cmocka_unit_test(test_keys),
+	    cmocka_unit_test(test_keys_with_a_passphrase),
 	    cmocka_unit_test(test_secret_memory),
 	    cmocka_unit_test(test_secret_from_a_file),
 	};

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "cloud/operation.h"
 #include "lot/config.h"
 #include "scratch.h"
 
@@ -161,6 +162,102 @@ test_defaults(void **state)
 	assert_int_equal(config.clouds[0].share_percent, 100);
 }
 
+/* A token with signing keys: its module and what that reads. */
+static void
+test_pkcs11(void **state)
+{
+	static struct station_config config;
+	static const struct {
+		const char *with, *problems;
+	} tokens[] = {
+	    {"pkcs11: {module: ca.pem, paths: [lots, cred]}\nslots:", ""},
+	    {"pkcs11: {module: ca.pem}\nslots:", ""},
+	    {"pkcs11: {paths: lots}\nslots:",
+		"13:9: module is missing; a text of at most 511 bytes is "
+		"accepted\n"},
+	    {"pkcs11: {module: lots}\nslots:",
+		"13:18: module: @/lots is not a regular file\n"},
+	    {"pkcs11: {module: ca.pem, paths: [none]}\nslots:",
+		"13:34: paths: there is no @/none; accepted is what the "
+		"token's module reads\n"},
+	    {"pkcs11: {module: ca.pem, paths: [a, b, c, d, e]}\nslots:",
+		"*13:46: path \"e\" is one too many; accepted are up to 4\n"},
+	    {"pkcs11: {module: ca.pem, pin: 1}\nslots:",
+		"13:26: unknown key pin; accepted are module, paths\n"},
+	};
+
+	(void)state;
+	for (size_t at = 0; at < sizeof(tokens) / sizeof(tokens[0]); at++) {
+		char *text = text_replaced(good, "slots:", tokens[at].with);
+		char *found = problems_of(text, &config);
+		char *expected = strchr(tokens[at].problems, '@') == NULL
+				     ? strdup(tokens[at].problems)
+				     : text_replaced(tokens[at].problems, "@",
+					   scratch_folder);
+
+		if (expected[0] == '*')
+			assert_non_null(strstr(found, expected + 1));
+		else
+			assert_string_equal(found, expected);
+		if (at == 0) {
+			assert_string_equal(
+			    config.pkcs11_module, scratch_path("ca.pem"));
+			assert_int_equal(config.pkcs11_path_count, 2);
+			assert_string_equal(
+			    config.pkcs11_paths[1], scratch_path("cred"));
+		}
+		free(expected);
+		free(found);
+		free(text);
+	}
+}
+
+/* The station's own certificate as the source of its credentials. */
+static void
+test_iot_provider(void **state)
+{
+	static struct station_config config;
+	char *text = text_replaced(good,
+	    "{source: file, file: cred, profile: p}",
+	    "{source: iot, endpoint: \"https://x.example/\", role_alias: line,"
+	    " certificate: ca.pem, key: cred, thing: st:1}");
+	char *problems = problems_of(text, &config);
+	const struct config_iot_provider *iot = &config.clouds[0].iot;
+
+	(void)state;
+	assert_string_equal(problems, "");
+	assert_int_equal(config.clouds[0].credentials, CREDENTIAL_IOT);
+	assert_string_equal(iot->endpoint, "https://x.example");
+	assert_string_equal(iot->role_alias, "line");
+	assert_string_equal(iot->certificate, scratch_path("ca.pem"));
+	assert_string_equal(iot->key, scratch_path("cred"));
+	assert_string_equal(iot->thing, "st:1");
+	free(problems);
+	free(text);
+}
+
+/* What the cloud role paces may be given another quota, all of it. */
+static void
+test_every_operation_has_a_rate(void **state)
+{
+	static struct station_config config;
+
+	(void)state;
+	for (int i = 0; i < OPERATION_COUNT; i++) {
+		char *text = text_replaced(good,
+		    "CreateThing:", operation_row((enum operation)i)->name);
+		char *whole = text_replaced(text, " 12.5}", ": 12.5}");
+		char *problems = problems_of(whole, &config);
+
+		assert_string_equal(problems, "");
+		assert_string_equal(config.clouds[0].rates[0].operation,
+		    operation_row((enum operation)i)->name);
+		free(problems);
+		free(whole);
+		free(text);
+	}
+}
+
 /* One change to the good file, and exactly what is said about it. */
 static const struct {
 	const char *find, *with, *problems;
@@ -175,7 +272,7 @@ static const struct {
     {"user: station", "usr: station",
 	"4:1: unknown key usr; accepted are schema, station, site, user, "
 	"takt, state, ledger, lots, profiles, control, transcripts, alarm, "
-	"slots, clouds\n"},
+	"pkcs11, slots, clouds\n"},
     {"./lots", "nowhere",
 	"7:7: lots: there is no @/nowhere; accepted is a folder that "
 	"exists\n"},
@@ -228,19 +325,39 @@ static const struct {
 	"22:14: ca_file: there is no @/no.pem; accepted is a file that "
 	"exists\n"},
     {"source: file", "source: env",
-	"23:27: source is env; environment, file or default is accepted\n"},
+	"23:27: source is env; environment, file, default, role, web-identity, "
+	"process, container, instance or iot is accepted\n"},
     {"source: file", "source: environment",
-	"23:18: source environment stands with file or profile; accepted is "
-	"it alone\n"},
+	"23:46: source environment stands with file; accepted is file with "
+	"sources that read the shared files\n"
+	"23:61: source environment stands with profile; accepted is profile "
+	"with sources that read the shared files\n"},
+    {"source: file, file", "source: process, thing: a, file",
+	"23:43: source process stands with thing; accepted is thing with "
+	"source iot\n"},
+    {"{source: file, file: cred, profile: p}",
+	"{source: iot, endpoint: \"http://x\", role_alias: a,"
+	" certificate: ca.pem, key: none}",
+	"23:42: endpoint \"http://x\" is not accepted; accepted is "
+	"https://HOST or https://HOST:PORT, without a path\n"
+	"23:95: key: there is no @/none; accepted is a file that exists\n"},
     {"share_percent: 50", "share_percent: 101",
 	"24:20: share_percent is 101; a whole number from 1 to 100 is "
 	"accepted\n"},
     {"CreateThing: 12.5", "MakeThing: 1",
 	"25:13: unknown key MakeThing; accepted are AddThingToThingGroup, "
 	"AttachPolicy, AttachThingPrincipal, CreateCertificateFromCsr, "
-	"CreateThing, DeleteCertificate, DescribeCertificate, DescribeThing, "
-	"DetachPolicy, DetachThingPrincipal, GetCallerIdentity, "
-	"ListCertificates, UpdateCertificate, UpdateThing\n"},
+	"CreateProvisioningClaim, CreateThing, DeleteCertificate, "
+	"DescribeCACertificate, DescribeCertificate, "
+	"DescribeProvisioningTemplate, DescribeThing, DescribeThingGroup, "
+	"DescribeThingRegistrationTask, DescribeThingType, DetachPolicy, "
+	"DetachThingPrincipal, GetCallerIdentity, GetPolicy, HeadObject, "
+	"ListCertificates, ListPrincipalThings, ListThingPrincipals, "
+	"ListThingRegistrationTaskReports, ListThingRegistrationTasks, "
+	"PutObject, RegisterCertificate, RegisterCertificateWithoutCA, "
+	"RegisterThing, StartThingRegistrationTask, UpdateCertificate, "
+	"UpdateThing, mqtt:CreateCertificateFromCsr, "
+	"mqtt:CreateKeysAndCertificate, mqtt:RegisterThing\n"},
 };
 
 static void
@@ -342,6 +459,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_reads_every_key),
 	    cmocka_unit_test(test_defaults),
+	    cmocka_unit_test(test_pkcs11),
+	    cmocka_unit_test(test_iot_provider),
+	    cmocka_unit_test(test_every_operation_has_a_rate),
 	    cmocka_unit_test(test_says_what_is_wrong),
 	    cmocka_unit_test(test_relative_paths_leave_the_folder),
 	    cmocka_unit_test(test_absent_and_damaged_files),

@@ -144,12 +144,14 @@ identify(void *arg, struct engine *which, const char *serial, const char *mac,
 }
 
 static int
-enroll(void *arg, struct engine *which, const char *csr, struct fault *why)
+enroll(void *arg, struct engine *which, enum program_register what,
+    const char *csr, struct fault *why)
 {
 	static const char certificate[] = "-----BEGIN CERTIFICATE-----\n"
 					  "AQIDBAUGBwgJCgsMDQ4P\n"
 					  "-----END CERTIFICATE-----\n";
 
+	(void)what;
 	(void)arg;
 	snprintf(enrolled, sizeof(enrolled), "%s", csr);
 	return engine_set(which, "device_cert", certificate,

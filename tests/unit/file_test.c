@@ -268,7 +268,10 @@ test_map_refuses_what_is_not_sealed(void **state)
 	assert_int_equal(unlink(in_folder("plain")), 0);
 	fd = file_seal("empty", "", 0, &fault);
 	assert_true(fd >= 0);
-	assert_int_equal(file_map_sealed(fd, 0, 9, &data, &len, &fault), -1);
+	assert_int_equal(file_map_sealed(fd, 1, 9, &data, &len, &fault), -1);
+	assert_int_equal(file_map_sealed(fd, 0, 9, &data, &len, &fault), 0);
+	assert_null(data);
+	assert_int_equal(len, 0);
 	close(fd);
 }
 

@@ -63,39 +63,6 @@ test_states(void **state)
 	assert_int_equal(counts->refused, 0);
 }
 
-static void
-test_staged(void **state)
-{
-	struct fixture *fixture = *state;
-	uint64_t lot = fixture_open_lot(fixture, &csr);
-	uint64_t attempt = fixture_begin(fixture, lot, "1");
-	struct message_outcome outcome;
-	char mac[MAC_LEN];
-
-	assert_int_equal(
-	    fixture_gate(fixture, attempt, "", fixture_mac(mac, "CSR", 0)),
-	    CAUSE_NONE);
-	fixture_step(fixture, attempt, INTENT_ISSUE, "k");
-	fixture_step(fixture, attempt, INTENT_BIND, "");
-	fixture_step(fixture, attempt, INTENT_WRITE, "");
-	assert_int_equal(
-	    fixture_intend(fixture, attempt, INTENT_ACTIVATE), CAUSE_NONE);
-	memset(&outcome, 0, sizeof(outcome));
-	outcome.kind = INTENT_ACTIVATE;
-	outcome.done = 1;
-	text_copy(outcome.cloud_state, sizeof(outcome.cloud_state), "STAGED");
-	assert_int_equal(fixture_ask(fixture, MESSAGE_OUTCOME, attempt,
-			     &outcome, sizeof(outcome)),
-	    CAUSE_NONE);
-	assert_int_equal(
-	    fixture_judge(fixture, attempt, VERDICT_PASS, CAUSE_NONE),
-	    CAUSE_NONE);
-	assert_int_equal(fixture_counts(fixture, lot)->staged, 1);
-	attempt = fixture_begin(fixture, lot, "1");
-	assert_int_equal(
-	    fixture_gate(fixture, attempt, "", mac), CAUSE_ALREADY_MADE);
-}
-
 /* First attempts of distinct units, without faults that are not theirs. */
 static void
 test_first_pass(void **state)
@@ -318,7 +285,6 @@ main(void)
 	cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 	const struct CMUnitTest tests[] = {
 	    TEST(test_states),
-	    TEST(test_staged),
 	    TEST(test_first_pass),
 	    TEST(test_random),
 	};

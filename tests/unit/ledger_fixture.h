@@ -23,6 +23,7 @@
 #include "ledger/rebuild.h"
 #include "lot/lot.h"
 #include "lot/manifest.h"
+#include "lot/plan.h"
 #include "scratch.h"
 
 struct fixture {
@@ -38,6 +39,9 @@ struct fixture_lot {
 	enum pattern pattern;
 	enum serial_source serial_from;
 	uint32_t rows;
+	enum ending ending;
+	enum certificate_form form;
+	bool erases, at_issue;
 	uint32_t quantity;    /* 0: rows */
 	uint32_t claim_limit; /* 0: twice the quantity */
 	bool without_macs;
@@ -126,6 +130,11 @@ fixture_image_fill(const struct fixture_lot *lot, struct lot_image *image)
 	text_copy(image->frozen, sizeof(image->frozen), "/state/lots/x");
 	image->quantity = lot->quantity != 0 ? lot->quantity : lot->rows;
 	image->pattern = lot->pattern;
+	image->ending = lot->ending;
+	image->form = lot->form;
+	image->claim_erase = lot->erases;
+	image->activate_at_issue = lot->at_issue;
+	image->steps = plan_steps(image);
 	image->serial_from = lot->serial_from;
 	text_copy(
 	    image->thing_rule, sizeof(image->thing_rule), "lamp-${serial}");

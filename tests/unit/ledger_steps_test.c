@@ -177,14 +177,12 @@ test_claim_order(void **state)
 	assert_int_equal(
 	    fixture_intend(fixture, attempt, INTENT_FLASH), CAUSE_NONE);
 	assert_int_equal(
-	    fixture_ask(fixture, MESSAGE_CLAIM_KEY, attempt, NULL, 0),
-	    CAUSE_INTERNAL);
+	    fixture_intend(fixture, attempt, INTENT_HANDOUT), CAUSE_INTERNAL);
 	assert_text(fixture, "flash was begun");
 	assert_int_equal(
 	    fixture_outcome(fixture, attempt, INTENT_FLASH), CAUSE_NONE);
 	assert_int_equal(
-	    fixture_ask(fixture, MESSAGE_CLAIM_KEY, attempt, NULL, 0),
-	    CAUSE_NONE);
+	    fixture_intend(fixture, attempt, INTENT_HANDOUT), CAUSE_NONE);
 	try_all(fixture, attempt, 0);
 	fixture_step(fixture, attempt, INTENT_INJECT, "");
 	try_all(fixture, attempt, 1U << INTENT_PREREGISTER);
@@ -232,10 +230,9 @@ test_claim_limit(void **state)
 
 	for (i = 0; i < 3; i++)
 		assert_int_equal(
-		    fixture_ask(fixture, MESSAGE_CLAIM_KEY, attempt, NULL, 0),
+		    fixture_intend(fixture, attempt, INTENT_HANDOUT),
 		    CAUSE_NONE);
-	assert_int_equal(
-	    fixture_ask(fixture, MESSAGE_CLAIM_KEY, attempt, NULL, 0),
+	assert_int_equal(fixture_intend(fixture, attempt, INTENT_HANDOUT),
 	    CAUSE_CLAIM_EXHAUSTED);
 	assert_text(fixture, "handed out 3 times, and its limit is 3");
 	assert_int_equal(fixture_judge(fixture, attempt, VERDICT_ERROR,

@@ -51,15 +51,34 @@ test_newer(void **state)
 	struct fixture *fixture = *state;
 
 	ledger_close(fixture->ledger);
-	rewrite(fixture, "PRAGMA user_version = 2");
-	assert_not_opened(fixture, "written by a newer station (schema 2");
+	rewrite(fixture, "PRAGMA user_version = 3");
+	assert_not_opened(fixture, "written by a newer station (schema 3");
 	rewrite(fixture, "PRAGMA user_version = 0");
 	assert_not_opened(fixture, "unknown schema 0");
-	rewrite(fixture, "PRAGMA user_version = 1;"
+	rewrite(fixture, "PRAGMA user_version = 2;"
 			 "PRAGMA application_id = 7");
 	assert_not_opened(fixture, "is not a ledger of station");
 	rewrite(fixture, "PRAGMA application_id = 1398033457");
 	fixture_open(fixture);
+}
+
+/* A ledger of the release before is brought up to date, and goes on. */
+static void
+test_upgrade(void **state)
+{
+	struct fixture *fixture = *state;
+	struct message_lot body = {.lot = fixture_open_lot(fixture, &lot_a)};
+
+	fixture_pass(fixture, body.lot, "A", PATTERN_CLAIM, 1);
+	ledger_close(fixture->ledger);
+	rewrite(fixture,
+	    "DROP INDEX intent_bulk; DROP TABLE bulk_end; DROP TABLE bulk;"
+	    "ALTER TABLE lot DROP COLUMN ending;"
+	    "ALTER TABLE lot DROP COLUMN steps; PRAGMA user_version = 1");
+	fixture_open(fixture);
+	assert_int_equal(fixture_counts(fixture, body.lot)->passed, 1);
+	fixture_pass(fixture, body.lot, "A", PATTERN_CLAIM, 2);
+	assert_int_equal(fixture_counts(fixture, body.lot)->passed, 2);
 }
 
 static void
@@ -421,6 +440,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(test_one_at_a_time),
 	    TEST(test_newer),
+	    TEST(test_upgrade),
 	    TEST(test_damaged),
 	    TEST(test_read_only),
 	    TEST(test_full),

@@ -41,7 +41,8 @@ static const char lot_claim_yaml[] =
     "claim:\n"			      /* 23 */
     "  certificate: claim.pem\n"      /* 24 */
     "  key: claim.key\n"	      /* 25 */
-    "  template: Fleet\n";	      /* 26 */
+    "template:\n"		      /* 26 */
+    "  name: Fleet\n";		      /* 27 */
 
 /* The rule of lots/README.md, by printf(1) and sha256sum(1). */
 static const char lot_firmware_sha256[] =

@@ -127,10 +127,12 @@ static const struct {
 	"lot.yaml:6:10: profile \"other\" is not there; accepted is the name "
 	"of a file NAME.yaml in @/profiles\n"},
     {"profile: claims", "profile: requests",
-	"lot.yaml:7:10: pattern claim does not go with profile \"requests\"; "
-	"accepted is a profile of mode claim\n"},
-    {"pattern: claim", "pattern: jitp",
-	"lot.yaml:7:10: pattern is jitp; claim or csr is accepted\n"},
+	"lot.yaml:6:10: profile \"requests\" is of mode csr and does not go "
+	"with pattern claim, ending field; accepted is one of mode claim\n"},
+    {"pattern: claim", "pattern: jitx",
+	"lot.yaml:7:10: pattern is jitx; claim, csr, register-thing, "
+	"certificate-readback, trusted-user, jitp, jitr or bulk is "
+	"accepted\n"},
     {"serial_from: mac", "serial_from: device",
 	"lot.yaml:8:14: serial_from device needs a step identify in profile "
 	"\"claims\"; accepted without it are mac, scan and next\n"
@@ -219,19 +221,31 @@ static const struct {
     {"key: claim.key", "key: firmware",
 	"lot.yaml:25:8: key: @/lots/L1/firmware is not a regular file; "
 	"accepted is the file of the claim's private key\n"},
-    {"template: Fleet", "template: a template",
-	"lot.yaml:26:13: template \"a template\" is not accepted; accepted "
-	"are 1 to 36 of 0-9 A-Z a-z _ -\n"},
-    {"template: Fleet\n", "template: Fleet\n  limit: 1\n",
-	"lot.yaml:27:10: limit 1 is less than quantity 2; accepted are 2 and "
+    {"endpoint: x-ats.iot.eu-west-1.amazonaws.com", "endpoint: x:70000",
+	"lot.yaml:11:11: endpoint \"x:70000\" has no port behind its colon; "
+	"accepted are HOST and HOST:PORT with 1 to 65535\n"},
+    {"name: Fleet", "name: a template",
+	"lot.yaml:27:9: name \"a template\" is not accepted; accepted are 1 "
+	"to 36 of 0-9 A-Z a-z _ -\n"},
+    {"claim.key\n", "claim.key\n  limit: 1\n",
+	"lot.yaml:26:10: limit 1 is less than quantity 2; accepted are 2 and "
 	"more\n"},
-    {"template: Fleet\n", "",
-	"lot.yaml:24:3: template is missing; a text of at most 36 bytes is "
-	"accepted\n"},
-    {"template: Fleet\n", "template: Fleet\nclaims: 3\n",
-	"lot.yaml:27:1: unknown key claims; accepted are schema, lot, "
+    {"  name: Fleet\n", "  file: none.json\n",
+	"lot.yaml:27:3: name is missing; a text of at most 36 bytes is "
+	"accepted\n"
+	"lot.yaml:27:9: file: @/lots/L1/none.json cannot be read: No such "
+	"file or directory; accepted is a file that the station may read\n"},
+    {"template:\n  name: Fleet\n", "",
+	"lot.yaml:1:1: template is missing; a map is accepted\n"},
+    {"claim.key\n", "claim.key\n  template: Fleet\n",
+	"lot.yaml:26:13: template does not belong to claim; accepted is "
+	"template: {name: NAME} beside it\n"},
+    {"name: Fleet\n", "name: Fleet\nclaims: 3\n",
+	"lot.yaml:28:1: unknown key claims; accepted are schema, lot, "
 	"product, part_number, quantity, cloud, account, endpoint, profile, "
-	"pattern, serial_from, firmware, thing, claim, root_ca\n"},
+	"ending, activate, activation, confirm_timeout, keys, claim, wifi, ca, "
+	"readback, bulk, template, pattern, serial_from, firmware, thing, "
+	"root_ca\n"},
 };
 
 static void
@@ -437,10 +451,13 @@ test_pattern_csr(void **state)
 	    "lot.yaml:17:3: policy is missing; a text of at most 128 bytes is "
 	    "accepted\n"
 	    "lot.yaml:24:3: claim does not go with pattern csr; accepted is it "
-	    "with pattern claim\n");
+	    "with pattern claim\n"
+	    "lot.yaml:27:3: template does not go with pattern csr; accepted is "
+	    "it with pattern claim, trusted-user, register-thing, jitp and "
+	    "bulk\n");
 	bare = text_replaced(text,
 	    "claim:\n  certificate: claim.pem\n  key: claim.key\n"
-	    "  template: Fleet\n",
+	    "template:\n  name: Fleet\n",
 	    "");
 	whole = text_replaced(
 	    bare, "  type: Sensor\n", "  type: Sensor\n  policy: Fleet+1\n");

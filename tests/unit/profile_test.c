@@ -64,19 +64,31 @@ static const struct {
 	"2:7: name \"my claims\" is not accepted; accepted are 1 to 64 of A-Z "
 	"a-z 0-9 . _ -, the first a letter or digit\n"},
     {lot_claim_profile, "mode: claim", "mode: jitr",
-	"3:7: mode is jitr; claim or csr is accepted\n"},
+	"3:7: mode is jitr; claim, csr, readback or keys is accepted\n"},
     {lot_claim_profile, "mode: claim", "mode: csr",
 	"3:7: mode csr writes a claim key; accepted are inject entries and "
 	"steps without ${claim_key}\n"
-	"3:7: mode csr has no step register; accepted is a program that "
-	"registers the device's request\n"},
+	"3:7: mode csr has no step register; accepted is a program with a step "
+	"register: {csr: ...}\n"},
     {lot_claim_profile, "${claim_key}", "${claim_cert}",
 	"3:7: mode claim writes no claim key; accepted is an inject entry or "
 	"a step with ${claim_key}\n"},
     {lot_csr_profile, "mode: csr", "mode: claim",
 	"3:7: mode claim writes no claim key; accepted is an inject entry or "
 	"a step with ${claim_key}\n"
-	"3:7: mode claim has a step register; accepted is mode csr for it\n"},
+	"3:7: mode claim has another step register; accepted is a program with "
+	"no step register\n"},
+    {lot_csr_profile, "mode: csr", "mode: readback",
+	"3:7: mode readback has another step register; accepted is a program "
+	"with a step register: {cert: ...}\n"},
+    {lot_csr_profile, "mode: csr", "mode: keys",
+	"3:7: mode keys has another step register; accepted is a program with "
+	"a step register: {keys: aws}\n"
+	"3:7: mode keys does not write the unit's key; accepted is a step with "
+	"${device_key}\n"},
+    {lot_csr_profile, "send: csr", "send: \"csr ${claim_key}\"",
+	"3:7: mode csr writes a claim key; accepted are inject entries and "
+	"steps without ${claim_key}\n"},
     {lot_claim_profile, "kind: esp-rom", "kind: dfu",
 	"4:17: kind is dfu; esp-rom is accepted\n"},
     {lot_claim_profile, "mode: claim\n", "mode: claim\ntotal_timeout: 2h\n",
@@ -115,6 +127,23 @@ test_says_what_is_wrong(void **state)
 	}
 }
 
+static void
+test_mentions(void **state)
+{
+	char *problems = problems_of(lot_claim_profile);
+
+	(void)state;
+	free(problems);
+	assert_true(profile_mentions(&profile, "claim_key"));
+	assert_true(profile_mentions(&profile, "serial"));
+	assert_false(profile_mentions(&profile, "claim"));
+	assert_false(profile_mentions(&profile, "found"));
+	problems = problems_of(lot_csr_profile);
+	free(problems);
+	assert_true(profile_mentions(&profile, "found"));
+	assert_false(profile_mentions(&profile, "foun"));
+}
+
 /* Profiles that are shipped are good, and named as their files. */
 static void
 test_shipped_profiles(void **state)
@@ -126,6 +155,10 @@ test_shipped_profiles(void **state)
 	    {"fixtures/profiles/esp32-secure-cert.yaml", PROFILE_CLAIM},
 	    {"fixtures/profiles/esp32-nvs.yaml", PROFILE_CLAIM},
 	    {"fixtures/profiles/esp32-csr.yaml", PROFILE_CSR},
+	    {"fixtures/profiles/esp32-fleet.yaml", PROFILE_CLAIM},
+	    {"fixtures/profiles/esp32-connect.yaml", PROFILE_CSR},
+	    {"fixtures/profiles/esp32-birth.yaml", PROFILE_READBACK},
+	    {"fixtures/profiles/esp32-keys.yaml", PROFILE_KEYS},
 	};
 
 	(void)state;
@@ -176,7 +209,8 @@ test_check_all(void **state)
 	scratch_text("lots/L2/lot.yaml", second);
 	assert_int_equal(lot_check_all(path, &problems), -1);
 	(void)snprintf(expected, sizeof(expected),
-	    "%s:1:1: mode is missing; claim or csr is accepted\n"
+	    "%s:1:1: mode is missing; claim, csr, readback or keys is "
+	    "accepted\n"
 	    "%s:1:1: flasher is missing; a map is accepted\n",
 	    scratch_path("profiles/claims.yaml"),
 	    scratch_path("profiles/claims.yaml"));
@@ -224,6 +258,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_reads_both_modes),
 	    cmocka_unit_test(test_says_what_is_wrong),
+	    cmocka_unit_test(test_mentions),
 	    cmocka_unit_test(test_shipped_profiles),
 	    cmocka_unit_test(test_shipped_config),
 	    cmocka_unit_test(test_check_all),

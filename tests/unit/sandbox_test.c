@@ -365,8 +365,8 @@ try_ordinary(void)
 
 /*
  * What comes of it: LINE, SLOT and VAULT have a list of what is allowed;
- * LEDGER stands for the three that only have one of what is not and no
- * network (ledger, load, report).
+ * LEDGER stands for the four that only have one of what is not and no
+ * network (hsm, ledger, load, report).
  */
 struct expectation {
 	const char *what;
@@ -449,6 +449,7 @@ expected_of(const struct expectation *row, enum role role)
 {
 	switch (role) {
 	case ROLE_PARENT:
+	case ROLE_TOOL: /* executes, too, and is the farther from others */
 		return row->parent;
 	case ROLE_LINE:
 		return row->line;
@@ -598,10 +599,12 @@ ROLE_TEST(test_parent, ROLE_PARENT)
 ROLE_TEST(test_line, ROLE_LINE)
 ROLE_TEST(test_slot, ROLE_SLOT)
 ROLE_TEST(test_vault, ROLE_VAULT)
+ROLE_TEST(test_hsm, ROLE_HSM)
 ROLE_TEST(test_ledger, ROLE_LEDGER)
 ROLE_TEST(test_load, ROLE_LOAD)
 ROLE_TEST(test_report, ROLE_REPORT)
 ROLE_TEST(test_cloud, ROLE_CLOUD)
+ROLE_TEST(test_tool, ROLE_TOOL)
 
 /* ---- what stands in /proc ---- */
 
@@ -720,10 +723,12 @@ main(void)
 	    cmocka_unit_test(test_line),
 	    cmocka_unit_test(test_slot),
 	    cmocka_unit_test(test_vault),
+	    cmocka_unit_test(test_hsm),
 	    cmocka_unit_test(test_ledger),
 	    cmocka_unit_test(test_load),
 	    cmocka_unit_test(test_report),
 	    cmocka_unit_test(test_cloud),
+	    cmocka_unit_test(test_tool),
 	    cmocka_unit_test(test_state),
 	    cmocka_unit_test(test_abort),
 	    cmocka_unit_test(test_listen),

@@ -82,6 +82,45 @@ static const struct vector vectors[] = {
 	"5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"},
     {"get-slash-dot-slash", "GET", "/./", "", {{0}}, "", HOST_DATE,
 	"5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"},
+    {"get-relative", "GET", "/example/..", "", {{0}}, "", HOST_DATE,
+	"5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"},
+    {"get-slash-pointless-dot", "GET", "/./example", "", {{0}}, "", HOST_DATE,
+	"ef75d96142cf21edca26f06005da7988e4f8dc83a165a80865db7089db637ec5"},
+    {"get-slashes", "GET", "//example//", "", {{0}}, "", HOST_DATE,
+	"9a624bd73a37c9a373b5312afbebe7a714a789de108f0bdfe846570885f57e84"},
+    {"get-space", "GET", "/example space/", "", {{0}}, "", HOST_DATE,
+	"652487583200325589f1fba4c7e578f72c47cb61beeca81406b39ddec1366741"},
+    {"get-unreserved", "GET",
+	"/-._~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
+	"", {{0}}, "", HOST_DATE,
+	"07ef7494c76fa4850883e2b006601f940f8a34d404d0cfa977f52a65bbf5f24f"},
+    {"get-vanilla-query-order-key", "GET", "/", "Param1=value2&Param1=Value1",
+	{{0}}, "", HOST_DATE,
+	"eedbc4e291e521cf13422ffca22be7d2eb8146eecf653089df300a15b2382bd1"},
+    {"get-vanilla-query-order-value", "GET", "/", "Param1=value2&Param1=value1",
+	{{0}}, "", HOST_DATE,
+	"5772eed61e12b33fae39ee5e7012498b51d56abc0abb7c60486157bd471c4694"},
+    {"get-vanilla-utf8-query", "GET", "/", "\xe1\x88\xb4=bar", {{0}}, "",
+	HOST_DATE,
+	"2cdec8eed098649ff3a119c94853b13c643bcf08f8b0a1d91e12c9027818dd04"},
+    {"get-header-value-multiline", "GET", "/", "",
+	{{"My-Header1", "value1\n  value2\n     value3"}}, "",
+	"host;my-header1;x-amz-date",
+	"cfd34249e4b1c8d6b91ef74165d41a32e5fab3306300901bb65a51a73575eefd"},
+    {"post-vanilla-query", "POST", "/", "Param1=value1", {{0}}, "", HOST_DATE,
+	"28038455d6de14eafc1f9222cf5aa6f1a96197d7deb8263271d420d138af7f11"},
+    {"post-header-key-sort", "POST", "/", "", {{"My-Header1", "value1"}}, "",
+	"host;my-header1;x-amz-date",
+	"c5410059b04c1ee005303aed430f6e6645f61f4dc9e1461ec8f8916fdf18852c"},
+    {"post-header-value-case", "POST", "/", "", {{"My-Header1", "VALUE1"}}, "",
+	"host;my-header1;x-amz-date",
+	"cdbc9802e29d2942e5e10b5bccfdd67c5f22c7c4e8ae67b53629efa58b974b7d"},
+    {"post-sts-header-after", "POST", "/", "", {{0}}, "", HOST_DATE,
+	"5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b"},
+    {"post-x-www-form-urlencoded-parameters", "POST", "/", "",
+	{{"Content-Type", "application/x-www-form-urlencoded; charset=utf8"}},
+	"Param1=value1", "content-type;host;x-amz-date",
+	"1a72ec8f64bd914b0e42e42607c7fbce7fb2c7465f63e3092b3b0d39fa77a6fe"},
 };
 
 static size_t
@@ -130,9 +169,105 @@ test_published_vectors(void **state)
 	}
 }
 
+/*
+ * The examples of "Signature Calculations for the Authorization Header:
+ * Transferring Payload in a Single Chunk", Amazon S3 API Reference.
+ */
+#define EMPTY_SHA256 \
+	"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+static const struct s3_vector {
+	const char *method, *path, *query;
+	struct sigv4_header headers[4]; /* besides host and x-amz-date */
+	const char *body, *signature;
+} s3_vectors[] = {
+    {"GET", "/test.txt", "",
+	{{"Range", "bytes=0-9"}, {"x-amz-content-sha256", EMPTY_SHA256}}, "",
+	"f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41"},
+    {"PUT", "/test%24file.text", "",
+	{{"Date", "Fri, 24 May 2013 00:00:00 GMT"},
+	    {"x-amz-storage-class", "REDUCED_REDUNDANCY"},
+	    {"x-amz-content-sha256",
+		"44ce7dd67c959e0d3524ffac1771dfbba87d2b6b4b4e99e42034a8b803f8b"
+		"072"}},
+	"Welcome to Amazon S3.",
+	"98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd"},
+    {"GET", "/", "lifecycle", {{"x-amz-content-sha256", EMPTY_SHA256}}, "",
+	"fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543"},
+    {"GET", "/", "max-keys=2&prefix=J",
+	{{"x-amz-content-sha256", EMPTY_SHA256}}, "",
+	"34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7"},
+};
+
+static void
+test_published_s3_vectors(void **state)
+{
+	static const char time[] = "20130524T000000Z";
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(s3_vectors) / sizeof(s3_vectors[0]);
+	     i++) {
+		const struct s3_vector *vector = &s3_vectors[i];
+		struct sigv4_header headers[8] = {
+		    {"Host", "examplebucket.s3.amazonaws.com"},
+		    {"x-amz-date", time}};
+		struct sigv4_request request = {
+		    .method = vector->method,
+		    .path = vector->path,
+		    .query = vector->query,
+		    .headers = headers,
+		    .header_count = 2,
+		    .body = vector->body,
+		    .body_len = strlen(vector->body),
+		    .path_once = true,
+		};
+		struct sigv4_scope scope = {"AKIAIOSFODNN7EXAMPLE",
+		    "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "us-east-1",
+		    "s3", time};
+		struct sigv4_key key = {0};
+		char actual[SIGV4_AUTHORIZATION_LEN];
+		struct fault fault = {0};
+
+		for (size_t k = 0; k < 4 && vector->headers[k].name != NULL;
+		     k++)
+			headers[request.header_count++] = vector->headers[k];
+		print_message("%s %s\n", vector->method, vector->path);
+		assert_int_equal(
+		    sigv4_sign(&request, &scope, &key, actual, &fault), 0);
+		assert_non_null(strstr(actual, vector->signature));
+	}
+}
+
+/* The example of "Create a signed AWS API request", IAM User Guide. */
+static void
+test_published_iam_vector(void **state)
+{
+	static const struct sigv4_header headers[] = {
+	    {"Host", "iam.amazonaws.com"},
+	    {"Content-Type",
+		"application/x-www-form-urlencoded; charset=utf-8"},
+	    {"X-Amz-Date", suite_time}};
+	struct sigv4_request request = {.method = "GET",
+	    .path = "/",
+	    .query = "Action=ListUsers&Version=2010-05-08",
+	    .headers = headers,
+	    .header_count = 3,
+	    .body = ""};
+	struct sigv4_scope scope = {
+	    "AKIDEXAMPLE", suite_secret_key, "us-east-1", "iam", suite_time};
+	struct sigv4_key key = {0};
+	char actual[SIGV4_AUTHORIZATION_LEN];
+	struct fault fault = {0};
+
+	(void)state;
+	assert_int_equal(sigv4_sign(&request, &scope, &key, actual, &fault), 0);
+	assert_non_null(strstr(actual, "Signature=5d672d79c15b13162d9279b0855c"
+				       "fba6789a8edb4c82c400e06b5924a6f2b5d7"));
+}
+
 /* A canonical request's second and third line. */
 static void
-assert_canonical(const char *path, const char *query, const char *wanted)
+assert_canonical_as(
+    bool once, const char *path, const char *query, const char *wanted)
 {
 	const struct sigv4_header host = {"Host", "h"};
 	struct sigv4_request request = {.method = "GET",
@@ -140,7 +275,8 @@ assert_canonical(const char *path, const char *query, const char *wanted)
 	    .query = query,
 	    .headers = &host,
 	    .header_count = 1,
-	    .body = ""};
+	    .body = "",
+	    .path_once = once};
 	struct buf text, names;
 	struct fault fault = {0};
 	char start[1024];
@@ -152,6 +288,48 @@ assert_canonical(const char *path, const char *query, const char *wanted)
 	assert_true(text.len > strlen(start));
 	text.data[strlen(start)] = '\0';
 	assert_string_equal(text.data, start);
+	buf_free(&text);
+	buf_free(&names);
+}
+
+static void
+assert_canonical(const char *path, const char *query, const char *wanted)
+{
+	assert_canonical_as(false, path, query, wanted);
+}
+
+/* In S3 a path names an object: it is encoded once and stays what it is. */
+static void
+test_paths_of_s3(void **state)
+{
+	(void)state;
+	assert_canonical_as(
+	    true, "/bucket/a%3Ab/c%20d", "", "/bucket/a%3Ab/c%20d\n");
+	assert_canonical_as(true, "/b/a:b$c", "", "/b/a%3Ab%24c\n");
+	assert_canonical_as(true, "/b//x/../y/.", "", "/b//x/../y/.\n");
+	assert_canonical_as(true, "/", "uploads", "/\nuploads=");
+}
+
+/* The digest of a body that was computed already is taken as it is. */
+static void
+test_digest_that_is_given(void **state)
+{
+	const struct sigv4_header host = {"Host", "h"};
+	struct sigv4_request request = {.method = "PUT",
+	    .path = "/",
+	    .query = "",
+	    .headers = &host,
+	    .header_count = 1,
+	    .body_sha256 = "UNSIGNED-PAYLOAD"};
+	struct buf text, names;
+	struct fault fault = {0};
+
+	(void)state;
+	buf_init(&text, SIGV4_CANONICAL_MAX);
+	buf_init(&names, 256);
+	assert_int_equal(sigv4_canonical(&request, &text, &names, &fault), 0);
+	assert_string_equal(
+	    text.data, "PUT\n/\n\nhost:h\n\nhost\nUNSIGNED-PAYLOAD");
 	buf_free(&text);
 	buf_free(&names);
 }
@@ -284,7 +462,11 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_published_vectors),
+	    cmocka_unit_test(test_published_s3_vectors),
+	    cmocka_unit_test(test_published_iam_vector),
 	    cmocka_unit_test(test_paths_and_queries),
+	    cmocka_unit_test(test_paths_of_s3),
+	    cmocka_unit_test(test_digest_that_is_given),
 	    cmocka_unit_test(test_bounds_are_faults),
 	    cmocka_unit_test(test_key_is_derived_anew_when_the_scope_changes),
 	    cmocka_unit_test(test_time),

@@ -1,28 +1,51 @@
-/* Memory for secrets, as key.h declares it. */
-#include "pki/key.h"
+#include "base/secret.h"
 
 #include <errno.h>
 #include <openssl/crypto.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Null with errno when there is none; *locked tells whether all of it held. */
+static void *
+pages_new(size_t size, bool *locked)
+{
+	void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (pages == MAP_FAILED)
+		return NULL;
+	*locked = mlock(pages, size) == 0;
+	*locked = madvise(pages, size, MADV_DONTDUMP) == 0 && *locked;
+	*locked = madvise(pages, size, MADV_WIPEONFORK) == 0 && *locked;
+	return pages;
+}
+
+static void
+pages_free(void *pages, size_t size)
+{
+	OPENSSL_cleanse(pages, size);
+	(void)munmap(pages, size);
+}
+
+/* ---- keys and their like ---- */
+
 int
 secret_alloc(struct secret *secret, size_t size, struct fault *fault)
 {
+	bool locked = false;
 	void *data;
 
 	memset(secret, 0, sizeof(*secret));
-	data = mmap(NULL, size, PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (data == MAP_FAILED)
+	data = pages_new(size, &locked);
+	if (data == NULL)
 		return fault_set_errno(fault, CAUSE_VAULT_ERROR, errno,
 		    "no %zu bytes for a secret", size);
-	if (mlock(data, size) < 0 || madvise(data, size, MADV_DONTDUMP) < 0 ||
-	    madvise(data, size, MADV_WIPEONFORK) < 0) {
-		fault_set_errno(fault, CAUSE_VAULT_ERROR, errno,
+	if (!locked) {
+		fault_set(fault, CAUSE_VAULT_ERROR,
 		    "cannot lock %zu bytes of memory for a secret "
 		    "(RLIMIT_MEMLOCK)",
 		    size);
@@ -39,8 +62,7 @@ secret_free(struct secret *secret)
 {
 	if (secret == NULL || secret->data == NULL)
 		return;
-	OPENSSL_cleanse(secret->data, secret->size);
-	(void)munmap(secret->data, secret->size);
+	pages_free(secret->data, secret->size);
 	memset(secret, 0, sizeof(*secret));
 }
 
@@ -76,4 +98,41 @@ secret_read_fd(struct secret *secret, int fd, const char *name, size_t max,
 		secret->len += (size_t)got;
 	}
 	return 0;
+}
+
+/* ---- work on what holds secrets ---- */
+
+/* In front of the memory that the caller sees; keeps its alignment. */
+struct locked_head {
+	size_t len; /* of the mapping */
+	max_align_t align[1];
+};
+
+void *
+locked_new(size_t len)
+{
+	struct locked_head *head;
+	size_t whole = sizeof(*head) + len;
+	bool locked;
+
+	if (len > SIZE_MAX / 2)
+		return NULL;
+	/* The limit on locked memory may be smaller: then the role's
+	 * dumpable=0 and the missing swap of a station have to do. */
+	head = pages_new(whole, &locked);
+	if (head == NULL)
+		return NULL;
+	head->len = whole;
+	return head + 1;
+}
+
+void
+locked_free(void *memory)
+{
+	struct locked_head *head = memory;
+
+	if (memory == NULL)
+		return;
+	head--;
+	pages_free(head, head->len);
 }
