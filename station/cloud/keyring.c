@@ -98,8 +98,8 @@ keyring_fault(const struct keyring *keyring, struct fault *fault)
 
 	if (keyring->lapsed_wall_ms == 0) {
 		fault_set(fault, CAUSE_CLOUD_CREDENTIALS,
-		    "cloud %s: its credentials did not come in time",
-		    keyring->cloud->name);
+		    "cloud %s: %s: no answer in time", keyring->cloud->name,
+		    credentials_fetch_source(keyring->fetch));
 		return;
 	}
 	time_write(keyring->lapsed_wall_ms, since);

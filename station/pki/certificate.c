@@ -121,6 +121,52 @@ certificate_check_time(const struct certificate *certificate, int64_t wall_ms,
 	    limit, now);
 }
 
+static X509 *
+certificate_decode(const char *text)
+{
+	struct pem pem = {0};
+	X509 *parsed = NULL;
+	const uint8_t *at;
+
+	if (pem_decode(text, strlen(text), "CERTIFICATE", &pem) == NULL) {
+		at = pem.der;
+		parsed = d2i_X509(NULL, &at, (long)pem.len);
+	}
+	pem_free(&pem);
+	return parsed;
+}
+
+int
+certificate_check_signer(const char *pem, const char *authority,
+    enum fault_cause cause, struct fault *fault)
+{
+	X509 *parsed = certificate_decode(pem);
+	X509 *signer = certificate_decode(authority);
+	char name[CERTIFICATE_NAME_LEN], issuer[CERTIFICATE_NAME_LEN];
+	int result = -1;
+	size_t len = 0;
+
+	if (parsed == NULL || signer == NULL) {
+		certificate_refuse(fault, cause, "is not well-formed");
+	} else if (X509_verify(parsed, X509_get0_pubkey(signer)) == 1) {
+		result = 0;
+	} else {
+		if (subject_name(X509_get_issuer_name(parsed), name,
+			sizeof(name), &len) <= 0)
+			len = 0;
+		text_escape(issuer, sizeof(issuer), name,
+		    len < sizeof(name) ? len : sizeof(name));
+		fault_set(fault, cause,
+		    "the certificate is of \"%s\", not signed by the lot's "
+		    "authority",
+		    issuer);
+	}
+	X509_free(parsed);
+	X509_free(signer);
+	openssl_forget();
+	return result;
+}
+
 static int
 authority_check(
     X509 *parsed, int64_t wall_ms, enum fault_cause cause, struct fault *fault)

@@ -34,6 +34,9 @@ int certificate_parse(const char *pem, size_t len, enum fault_cause,
 /* Fails when wall_ms lies outside its validity. */
 int certificate_check_time(const struct certificate *, int64_t wall_ms,
     enum fault_cause, struct fault *);
+/* Fails when the authority, one PEM certificate, has not signed it. */
+int certificate_check_signer(
+    const char *pem, const char *authority, enum fault_cause, struct fault *);
 /*
  * A file of authorities: one certificate or more with any text between
  * them, each an authority's and valid at wall_ms.

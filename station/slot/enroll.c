@@ -83,7 +83,10 @@ issue_fill(const struct journey *journey, enum program_register what,
 		    CERTIFICATE_LEN - 1);
 	if (what == REGISTER_CERT) {
 		if (certificate_parse(pem, strlen(pem), CAUSE_CSR_INVALID,
-			&held, fault) == -1)
+			&held, fault) == -1 ||
+		    (journey->lot->readback_ca[0] != '\0' &&
+			certificate_check_signer(pem, journey->lot->readback_ca,
+			    CAUSE_CSR_INVALID, fault) == -1))
 			return -1;
 		issue->spki = held.spki;
 		return 0;

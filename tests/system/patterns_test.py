@@ -5,10 +5,10 @@ themselves must agree: one certificate a unit, ACTIVE, attached to its thing,
 and nothing else ACTIVE.
 
 Each lot is made three times: on a good day; in an account that throttles far
-below AWS's quotas; and with a hostile network (10 % of the answers lost, past
-the time-out or twice; the operator puts back what failed). Several lots at
-once. `patterns_test.py [--turn good|throttled|hostile] [LOT...]` takes some
-of them."""
+below AWS's quotas; with a hostile network (10 % of the answers lost, past the
+time-out or twice; the operator puts back what failed). Some are made a fourth
+time, with units that misbehave. `patterns_test.py [--turn TURN] [LOT...]`
+takes some of them."""
 import argparse
 import concurrent.futures
 import csv
@@ -65,6 +65,23 @@ THROTTLED = {name: 1 for name in (
     "RegisterCertificate", "RegisterThing", "UpdateCertificate",
     "mqtt:CreateCertificateFromCsr", "mqtt:CreateKeysAndCertificate",
     "mqtt:RegisterThing")}
+# Units that misbehave, and what a good line says of them.
+FAULTY = {
+    "demo-claim-bench": {
+        "wifi-never": "console-error", "wifi-keep": "readback-mismatch",
+        "provision-rejected": "console-error",
+        "claim-keep": "readback-mismatch", "no-connection": "not-connected",
+        "old-certificate": "not-connected", "": ""},
+    "demo-trusted-user": {
+        "wifi-keep": "readback-mismatch", "no-connection": "not-connected",
+        "": ""},
+    "demo-jitp-bench": {
+        "wifi-keep": "readback-mismatch", "no-connection": "not-connected",
+        "old-certificate": "not-connected", "": ""},
+    "demo-jitr": {"no-connection": "not-connected", "": ""},
+    "demo-readback": {"wrong-birth": "csr-invalid", "": ""},
+    "demo-register-pem": {"wrong-birth": "csr-invalid", "": ""},
+}
 TURNS = 12  # how often the operator puts all units in, at most
 UNITS = 4
 SLOTS = 2
@@ -312,10 +329,58 @@ def lot_make(lot, turn, seed):
         calls_check(name, bench, turn)
 
 
+def plan_faulty(bench):
+    """One unit a fault, and the good one last."""
+    with open(bench.path("plan.csv"), "w") as text:
+        text.write("serial,mac,chip,fault\n")
+        for row, fault in zip(bench.manifest, FAULTY[bench.lot]):
+            text.write("%s,%s,%s,%s\n" % (row["serial"], row["mac"],
+                                          bench.chip, fault))
+
+
+def lot_faulty(lot, turn, seed):
+    name = "%s, %s" % (lot, turn)
+    faults = FAULTY[lot]
+    where = LOTS[lot][1]
+
+    def edit(text):
+        return text if "ending: bench" not in text else text.replace(
+            "ending: bench", "ending: bench\nconfirm_timeout: 6s")
+    with Bench(lot, units=len(faults), slots=SLOTS, seed=seed,
+               plan=plan_faulty, lot_edit=edit) as bench:
+        bench.start()
+        bench.wait_batch(bench.batch("--units", str(len(faults))), 240)
+        bench.hands_end()
+        judged = {event["serial"]: event for event in bench.judged()}
+        for row, (fault, cause) in zip(bench.manifest, faults.items()):
+            event = judged.get(row["serial"], {"cause": "no verdict"})
+            check("%s: %s: %s" % (name, fault or "a good unit",
+                                  cause or "PASS"),
+                  event["cause"] == cause, event)
+        # A unit that failed after its first connection keeps its certificate
+        # for the rework, or loses it as scrap.
+        for row, cause in zip(bench.manifest, faults.values()):
+            if cause == "readback-mismatch":
+                bench.command("unit", "scrap", row["serial"], "--lot", lot,
+                              "--reason", "kept what it was lent",
+                              check_status=0)
+        bench.command("lot", "open", lot, check_status=0)
+        obligations_wait(bench)
+        active = {entry["certificateId"] for entry in
+                  bench.aws("iot", "list-certificates")["certificates"]
+                  if entry["status"] == "ACTIVE"} - claim_ids(bench)
+        held = {unit_certificate(bench, bench.manifest[-1], where)}
+        check(name + ": only the good unit's certificate is ACTIVE",
+              active == held, (active, held))
+
+
 def one(lot, turn, seed):
     started = time.monotonic()
     try:
-        lot_make(lot, turn, seed)
+        if turn == "faulty":
+            lot_faulty(lot, turn, seed)
+        else:
+            lot_make(lot, turn, seed)
     except Exception as error:  # a test that breaks is a failed one
         check("%s, %s" % (lot, turn), False, repr(error))
     print("# %s, %s: %.1f s" % (lot, turn, time.monotonic() - started),
@@ -325,18 +390,19 @@ def one(lot, turn, seed):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--turn", action="append",
-                        choices=("good", "throttled", "hostile"))
+                        choices=("good", "throttled", "hostile", "faulty"))
     parser.add_argument("--seed", type=int, default=random.randrange(10**9))
     parser.add_argument("lots", nargs="*")
     options = parser.parse_args()
     print("# seed %d" % options.seed, flush=True)
     # Most of a lot's time is waiting.
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
-        for turn in options.turn or ("good", "throttled", "hostile"):
+        for turn in options.turn or ("good", "throttled", "hostile", "faulty"):
             for lot in options.lots or LOTS:
                 # Each lot has dice of its own.
-                pool.submit(one, lot, turn,
-                            options.seed + sorted(LOTS).index(lot))
+                if turn != "faulty" or lot in FAULTY:
+                    pool.submit(one, lot, turn,
+                                options.seed + sorted(LOTS).index(lot))
     finish()
 
 
