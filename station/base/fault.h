@@ -151,6 +151,8 @@ enum verdict {
 	    "Check the network, then put the unit back.")                    \
 	X(CLOUD_UNSURE, "cloud-unsure", CLOUD, UNSURE, ERROR,                \
 	    "Put the unit back: the station finds out what was done.")       \
+	X(TOKEN_LOST, "token-lost", STATION, UNIT, ERROR,                    \
+	    "Put the unit back: it is given another certificate.")           \
 	X(CLOUD_TLS, "cloud-tls", CLOUD_POLICY, LINE, ERROR,                 \
 	    "Call the administrator: the endpoint cannot be trusted.")       \
 	X(CLOUD_DENIED, "cloud-denied", CLOUD_POLICY, LINE, ERROR,           \

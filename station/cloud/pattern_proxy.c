@@ -334,7 +334,7 @@ activate_ask(struct task *task)
 
 	task->rounds++;
 	if (token == NULL) {
-		fault_set(&fault, CAUSE_CLOUD_UNSURE,
+		fault_set(&fault, CAUSE_TOKEN_LOST,
 		    "certificate %s: the hour of its ownership token is over "
 		    "and AWS deletes it; make the unit again",
 		    bind->certificate_id);
@@ -369,7 +369,7 @@ proxy_activate_start(struct task *task)
 	}
 	/* It may have been done before: a repeat changes nothing then. */
 	task->rounds = ACTIVATIONS_MAX;
-	fault_set(&fault, CAUSE_CLOUD_UNSURE,
+	fault_set(&fault, CAUSE_TOKEN_LOST,
 	    "certificate %s cannot be activated: its ownership token is over "
 	    "after an hour, or was lost when the cloud role started anew. AWS "
 	    "deletes it; make the unit again",

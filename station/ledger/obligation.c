@@ -161,8 +161,14 @@ obligation_others(struct ledger *ledger, const struct attempt *attempt,
 int
 obligation_rejected(struct ledger *ledger, const struct attempt *attempt)
 {
-	struct step_state issue;
+	struct step_state issue, confirm;
 
+	if (step_read(&ledger->store, attempt, INTENT_CONFIRM, &confirm) < 0)
+		return -1;
+	/* It went to the cloud by itself, and failed afterwards. */
+	if (confirm.carried_out && confirm.certificate_id[0] != '\0')
+		return obligation_add_id(
+		    ledger, attempt, confirm.certificate_id, "rejected");
 	/* Nor may one stay that a template made ACTIVE at once. */
 	if (attempt->manifest == 0 ||
 	    (!attempt_is_signed(attempt) &&

@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 
+sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from bench_device_test import (  # noqa: E402
     BIN, Device, check, equal, main, nvs_blob, nvs_image, nvs_text,

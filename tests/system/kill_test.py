@@ -14,6 +14,7 @@ import random
 import sys
 import time
 
+sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from bench import BUILD, Bench, check, finish  # noqa: E402
 from patterns_test import LOTS, unit_certificate  # noqa: E402

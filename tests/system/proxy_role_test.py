@@ -439,7 +439,7 @@ def test_token_that_is_over_or_lost():
                 issued = proxy.issue(unit)
             with Proxy(lasting) as proxy:
                 proxy.ask("lot")
-                answer = proxy.activate(unit, issued, cause="cloud-unsure")
+                answer = proxy.activate(unit, issued, cause="token-lost")
                 expect("make the unit again" in answer["text"],
                        answer["text"])
                 # The ledger knows it, but nobody has its token.
@@ -675,7 +675,7 @@ def test_random_faults_keep_the_promises():
                     base.certificate_check(unit, answer)
                     issued[unit] = answer
                 else:
-                    expect_equal(answer["cause"], "cloud-unsure",
+                    expect_equal(answer["cause"], "token-lost",
                                  answer["text"])
                     left.append(unit)
         left = units

@@ -399,6 +399,25 @@ test_confirm_others(void **state)
 	    fixture->answer.body.obligation.discard.keep_id, "cert-new");
 }
 
+/* A unit that fails when it has connected loses what it got. */
+static void
+test_confirmed_rejected(void **state)
+{
+	struct fixture *fixture = *state;
+	struct fixture_lot lot = lot_of(2);
+	uint64_t id = fixture_open_lot(fixture, &lot);
+	uint64_t attempt = begin_gated(fixture, &lot, id, 0);
+
+	take_step(fixture, attempt, INTENT_INJECT);
+	take_step(fixture, attempt, INTENT_PREREGISTER);
+	confirm(fixture, attempt, "cert-new", "");
+	assert_int_equal(fixture_judge(fixture, attempt, VERDICT_FAIL,
+			     CAUSE_READBACK_MISMATCH),
+	    CAUSE_NONE);
+	assert_string_equal(
+	    next_obligation(fixture)->discard.certificate_id, "cert-new");
+}
+
 /* A unit whose claim ran out cannot be saved. */
 static void
 test_claim_expired(void **state)
@@ -750,6 +769,7 @@ main(void)
 	    TEST(test_signed_unanswered),
 	    TEST(test_active_at_issue),
 	    TEST(test_confirm_others),
+	    TEST(test_confirmed_rejected),
 	    TEST(test_claim_expired),
 	    TEST(test_keys_by_cloud),
 	    TEST(test_articles),
