@@ -67,6 +67,7 @@ void lot_bundle_add(struct lot_bundle *, const char *path, const char *name,
 #define FROZEN_ROOT_CA	   "root-ca.pem"
 #define FROZEN_CERTIFICATE "claim-certificate.pem"
 #define FROZEN_TEMPLATE	   "template.json"
+#define FROZEN_HOOK	   "hook"
 #define FROZEN_CA	   "ca.pem"
 #define FROZEN_READBACK_CA "readback-ca.pem"
 #define FROZEN_FIRMWARE	   "firmware"

@@ -362,6 +362,7 @@ read_root(struct lot_reader *reader, struct yaml_node *root)
 		return;
 	lot_check_profile(reader, root);
 	lot_check_template(reader);
+	lot_check_names(reader);
 	if (reader->problems->count == before)
 		lot_check_rows(reader);
 	reader->image->steps = plan_steps(reader->image);

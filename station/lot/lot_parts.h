@@ -20,6 +20,7 @@ struct lot_reader {
 	struct lot_bundle *bundle;
 	struct lot_image *image;   /* the bundle's */
 	struct template *template; /* owned; null: the lot names no file */
+	char hook_path[PATH_LEN];  /* source of the template's hook; or empty */
 };
 
 /*
@@ -62,10 +63,15 @@ void lot_read_authorities(struct lot_reader *, struct yaml_node *root);
 void lot_read_bulk(struct lot_reader *, struct yaml_node *root);
 void lot_read_template(struct lot_reader *, struct yaml_node *root);
 
+/* template.hook */
+void lot_read_hook(struct lot_reader *, struct yaml_node *template_map);
+
 /* The profile serves what pattern and ending ask for. */
 void lot_check_profile(struct lot_reader *, struct yaml_node *root);
 /* The template is one for this lot. */
 void lot_check_template(struct lot_reader *);
+/* Hook and profile call the template's parameters by their names. */
+void lot_check_names(struct lot_reader *);
 /*
  * Holds what the rules make of every row against AWS's own: the thing's name,
  * by the lot and by its template, attributes, parameters, subject.

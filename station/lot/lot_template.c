@@ -191,6 +191,9 @@ lot_read_template(struct lot_reader *reader, struct yaml_node *root)
 		return;
 	read_name(reader, map);
 	read_file(reader, map);
+	if (image->pattern == PATTERN_CLAIM ||
+	    image->pattern == PATTERN_TRUSTED_USER)
+		lot_read_hook(reader, map);
 	read_parameters(reader, map);
 	yaml_map_finish(reader->document, map, reader->problems);
 	if (reader->template != NULL &&
