@@ -94,9 +94,10 @@ grep -q '^station: 1 error$' "$work/err" || {
 }
 
 # The hook's and the profile's names of the template's parameters.
-change demo '/^template:/a\  hook: hook.py'
-cp scripts/aws/pre_provisioning_hook.py "$work/lots/demo/hook.py"
-expect "the hook that is shipped calls the parameters by their names" 0 demo
+change demo-claim-bench '/^template:/a\  hook: hook.py'
+cp scripts/aws/pre_provisioning_hook.py "$work/lots/demo-claim-bench/hook.py"
+expect "the hook that is shipped calls the parameters by their names" 0 \
+    demo-claim-bench
 if grep -q 'warning: "' "$work/out"; then
 	echo "not ok - the shipped hook has no warning: $(cat "$work/out")"
 	failed=1
@@ -104,10 +105,10 @@ else
 	echo "ok - the shipped hook has no warning"
 fi
 printf 'def handler(event):\n    return event["parameters"]["serialNumber"]\n' \
-    >"$work/lots/demo/hook.py"
-expect "a hook that misspells a parameter" 0 demo \
+    >"$work/lots/demo-claim-bench/hook.py"
+expect "a hook that misspells a parameter" 0 demo-claim-bench \
     'hook.py:2:33: warning: "serialNumber" is not the template'"'"'s parameter SerialNumber'
-cp lots/demo/lot.yaml "$work/lots/demo/"
+cp lots/demo-claim-bench/lot.yaml "$work/lots/demo-claim-bench/"
 
 sed -i 's/^site:.*//' "$work/station.yaml"
 expect "an error of the configuration" 78 demo 'site is missing'
