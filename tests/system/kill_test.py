@@ -22,7 +22,7 @@ from patterns_test import LOTS, unit_certificate  # noqa: E402
 SHIM = os.path.join(BUILD, "tools", "system", "kill_shim.so")
 # How far each role's points reach in a lot of two units, a little more.
 REACH = {
-    ("ledger", "sync"): 40, ("all", "sync"): 40, ("ledger", "send"): 60,
+    ("ledger", "sync"): 60, ("all", "sync"): 60, ("ledger", "send"): 80,
     ("cloud", "send"): 16, ("vault", "send"): 12, ("slot", "send"): 30,
     ("line", "send"): 160,
 }
@@ -140,11 +140,13 @@ def redo(bench, staging):
                           slot["name"])
 
 
-def points(everything, sample, seed):
-    """All of them, or a sample with at least one of each lot."""
+def points(everything, sample, seed, only=""):
+    """All of them, or a sample with at least one of each lot; `only` such as
+    "ledger:after-sync"."""
     full = [(lot, role, "%s-%s" % (when, what), number)
             for (role, what), reach in REACH.items()
             for when in ("before", "after")
+            if only in ("", "%s:%s-%s" % (role, when, what))
             for lot in LOTS
             for number in range(1, reach + 1)
             if not (role == "vault" and lot in NO_KEY)]
@@ -162,13 +164,15 @@ def main():
     parser.add_argument("--sample", type=int, default=48)
     parser.add_argument("--seed", type=int, default=random.randrange(10**9))
     parser.add_argument("--one", help="lot:role:what:n")
+    parser.add_argument("--only", default="", help="role:what")
     options = parser.parse_args()
     print("# seed %d" % options.seed, flush=True)
     if options.one:
         lot, role, what, number = options.one.split(":")
         cases = [(lot, role, what, int(number))]
     else:
-        cases = points(options.all, options.sample, options.seed)
+        cases = points(options.all, options.sample, options.seed,
+                       options.only)
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         futures = {pool.submit(one, *case): case for case in cases}
         for future in concurrent.futures.as_completed(futures):
