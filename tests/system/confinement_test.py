@@ -271,6 +271,10 @@ def rights():
     with Bench("demo", units=2, slots=1, real_time=True) as bench:
         bench.station_start(**environment_credentials(bench))
         found = lasting(bench)
+        # A role has the parent's filter until it has entered its own.
+        wait_until(20, "every role in its own sandbox", lambda: all(
+            int(status(pids[0])["Seccomp_filters"]) >= 2
+            for role, pids in found.items() if role != "parent"))
         for role, pids in found.items():
             process_check(role, pids[0])
         lot_open(bench)

@@ -211,6 +211,7 @@ test_ready(void **state)
 enum {
 	UNITS = 20,
 	KILLS = 12,
+	SLOWNESS_MOST = 6,
 	KILL_SPAN_US = 30000
 };
 
@@ -239,6 +240,7 @@ struct station {
 	struct receipt *receipts;
 	size_t received;
 	struct message reply;
+	unsigned slowness; /* doublings of a life's span */
 };
 
 static int
@@ -505,7 +507,9 @@ station_doom(struct station *station, unsigned after_us)
 static void
 station_life(struct station *station)
 {
-	unsigned after_us = (unsigned)rand_r(&station->seed) % KILL_SPAN_US;
+	unsigned after_us = (unsigned)rand_r(&station->seed) %
+			    (KILL_SPAN_US << station->slowness);
+	size_t promised = station->promised;
 	pid_t killer;
 	int status;
 
@@ -518,6 +522,9 @@ station_life(struct station *station)
 			;
 	assert_int_equal(waitpid(killer, &status, 0), killer);
 	station_kill(station);
+	/* A machine that is busy gets as far in a longer life. */
+	if (station->promised == promised && station->slowness < SLOWNESS_MOST)
+		station->slowness++;
 }
 
 /* What was acknowledged is there. */
