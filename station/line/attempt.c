@@ -479,8 +479,8 @@ verdict_done(void *arg, struct message *answer)
 		/* What stops every unit is not tried on the next one. */
 		if (fault_row(attempt->verdict.fault.cause)->class ==
 		    FAULT_CLASS_LINE)
-			line_hold_fault(line, &attempt->verdict.fault,
-			    attempt->began_ms);
+			line_hold_fault(
+			    line, &attempt->verdict.fault, attempt->began_ms);
 		if (attempt->lot != NULL)
 			lot_counted(attempt->lot);
 	}
