@@ -77,7 +77,7 @@ SHIM_LIB := $(SHIM_SRC:tests/%.c=$(BUILD)/tools/%.so)
 TOOL_SRC := $(filter-out $(SHIM_SRC),$(wildcard tests/system/*.c tests/bench/*.c))
 TOOL_BIN := $(patsubst tests/%.c,$(BUILD)/tools/%,$(TOOL_SRC)) $(SHIM_LIB)
 
-.PHONY: all check torture bench demo install uninstall dist clean lint tests fuzz
+.PHONY: all check torture bench demo install uninstall dist clean lint tests fuzz FORCE
 all: $(BIN) $(BENCH_BIN)
 tests: all $(UNIT_BIN) $(TOOL_BIN)
 
@@ -129,15 +129,19 @@ $(BUILD)/tools/%_shim.so: tests/%_shim.c
 	$(Q)$(CC) $(CPPFLAGS) -std=c11 $(OPT) $(WARN) $(WERROR) -fPIC -shared \
 	    -o $@ $< -ldl
 
-# Fuzz targets are clang's libFuzzer over the whole of station, built aside.
-build/fuzz/%: tests/fuzz/%.c $(STATION_SRC)
+# Fuzz targets are clang's libFuzzer over the whole of station, built aside:
+# once, by a make of its own, and not by one for every target at the same time.
+FUZZ_LIB := build/san-fuzzer-no-link-address-undefined/lib/libstation.a
+ifeq ($(SAN),)
+$(FUZZ_LIB): FORCE
+	$(MAKE) CC=$(CLANG) SAN=fuzzer-no-link,address,undefined $@
+endif
+FORCE:
+build/fuzz/%: tests/fuzz/%.c $(FUZZ_LIB)
 	@mkdir -p $(@D)
-	$(MAKE) CC=$(CLANG) SAN=fuzzer-no-link,address,undefined \
-	    build/san-fuzzer-no-link-address-undefined/lib/libstation.a
 	$(CLANG) $(CPPFLAGS) $(STATION_CFLAGS) -std=c11 -O1 -g $(WARN) \
 	    -DSTATION_SANITIZED -fsanitize=fuzzer,address,undefined -o $@ $< \
-	    build/san-fuzzer-no-link-address-undefined/lib/libstation.a \
-	    $(STATION_LIBS)
+	    $(FUZZ_LIB) $(STATION_LIBS)
 fuzz: $(FUZZ_SRC:tests/fuzz/%.c=build/fuzz/%)
 
 lint:
